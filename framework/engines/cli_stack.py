@@ -13,7 +13,7 @@ import runpy
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from framework.core.changes import Result
 from framework.core.errors import EngineError, FrameworkError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.base import OnProgress, RecordedObjects, Request
+from framework.engines.cli_arguments import fit_urns
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
 from framework.engines.clusters import IdentityCheck, identify_cluster, open_stack_record
 from framework.engines.interrupts import InterruptibleCommand
@@ -38,6 +39,7 @@ from framework.engines.state.checkpoint import (
 )
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
+from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.engines.values import fill_unknown, has_unknown
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
@@ -198,6 +200,7 @@ class OpenedStack:
     are recorded now: before the first deployment there was no provider.
     `is_settled_in_memory` is True if `checkpoint` and `recorded` have what an interrupted command
     has done, but the state of the CLI does not, because nothing was written yet.
+    `planned_urns` are those of the objects and components of the plan, None without a plan.
     """
 
     stack: CliStack
@@ -206,6 +209,7 @@ class OpenedStack:
     kept_replicas: KeptReplicas
     remember_cluster: Callable[[Iterable[Resource]], None]
     is_settled_in_memory: bool = False
+    planned_urns: frozenset[str] | None = None
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -262,7 +266,8 @@ class OpenedStack:
             return {}
         components = self.build_components(request)
         components.check_targets()
-        return {"target": components.list_targets()}
+        recorded = {resource.urn for resource in self.resources}
+        return {"target": fit_urns(components.list_targets(), recorded)}
 
     def list_urns(self, urns: Iterable[str], deleted: Collection[str] = ()) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
@@ -272,10 +277,15 @@ class OpenedStack:
         So it does for the URNs of `deleted`: a refresh may drop their records, and they do not
         come again.
         """
-        recorded = {resource.urn for resource in self.resources}.difference(deleted)
-        if self.is_settled_in_memory:
-            recorded = set()
-        return [urn if urn in recorded else urn.replace("::", "*::", 1) for urn in sorted(urns)]
+        recorded = {resource.urn for resource in self.resources}
+        literal = set() if self.is_settled_in_memory else recorded.difference(deleted)
+        urns = tuple(urns)
+        arguments = [urn if urn in literal else urn.replace("::", "*::", 1) for urn in urns]
+        # An own program may register resources that nobody knows yet.
+        is_known = self.planned_urns is not None
+        return fit_urns(
+            arguments, recorded.union(self.planned_urns or (), urns) if is_known else None
+        )
 
     def build_target(
         self, urns: Iterable[str] | None, deleted: Collection[str] = ()
@@ -358,9 +368,16 @@ def read_stack(
     checkpoint = stack.export_checkpoint()
     recorded = build_recorded(checkpoint.resources, request)
     record = open_stack_record(request.root, request.stack)
-    kept_replicas = KeptReplicas(record)
+    opened = OpenedStack(
+        stack,
+        checkpoint,
+        recorded,
+        KeptReplicas(record),
+        lambda exported: None,
+        planned_urns=_list_planned_urns(request, stack.project.name),
+    )
     if request.cluster is None:
-        return OpenedStack(stack, checkpoint, recorded, kept_replicas, lambda exported: None)
+        return opened
     summary = summarize_resources(checkpoint.resources)
     check = IdentityCheck(
         request.stack,
@@ -380,7 +397,15 @@ def read_stack(
         if len(providers) == 1:
             check.remember(next(iter(providers)), reached)
 
-    return OpenedStack(stack, checkpoint, recorded, kept_replicas, remember_cluster)
+    return replace(opened, remember_cluster=remember_cluster)
+
+
+def _list_planned_urns(request: Request, project: str) -> frozenset[str] | None:
+    if request.plan is None:
+        return None
+    stack = request.plan.stack.name
+    namespace = build_manifest_urn(stack, project, "", request.plan.namespace)
+    return frozenset({namespace, *(urn for urn, _ in list_model_urns(request.plan, project))})
 
 
 def read_export(exported: Any, stack_name: str) -> Checkpoint:

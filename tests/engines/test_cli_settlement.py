@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from framework.core.errors import EngineError
 from framework.engines.cli import CliEngine
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded
@@ -174,3 +175,19 @@ def test_urns_settled_in_memory_are_patterns_for_the_cli(interrupted: Stack) -> 
     assert replace(opened, is_settled_in_memory=True).list_urns([urn]) == [
         urn.replace("::", "*::", 1)
     ]
+
+
+def test_long_lists_of_urns_get_patterns(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.program("config_map('x')\nregister('core/v1', 'Secret', 'x', 'x', {}, None, {})")
+    stack.up()
+    opened = FakeStack(stack).open(stack)
+    urns = [found.urn for found in opened.resources if found.is_object]
+    monkeypatch.setattr("framework.engines.cli_arguments._find_limit", lambda: 120)
+    assert replace(opened, planned_urns=frozenset()).list_urns(urns) == ["**::x"]
+    # A pattern would also match an object of the plan that is not recorded yet.
+    planned = frozenset({urns[0].replace("ConfigMap", "Service").replace("Secret", "Service")})
+    with pytest.raises(EngineError, match="name 2 resources"):
+        replace(opened, planned_urns=planned).list_urns(urns)
+    # And of a program without a plan nobody knows what it registers.
+    with pytest.raises(EngineError, match="name 2 resources"):
+        opened.list_urns(urns)
