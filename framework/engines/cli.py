@@ -259,7 +259,8 @@ class CliEngine:
     ) -> RecordedObjects:
         """Returns the recorded objects, with those that an interrupted command created.
 
-        The export lacks the latter, and `drift` would report them as foreign. So the embedded
+        The export lacks the latter, and `drift` would report them as foreign. It may also have the
+        old object of a replacement that somebody has recreated, which is foreign. So the embedded
         engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
         backend, checkpoint = _read_folder(request)
@@ -269,7 +270,7 @@ class CliEngine:
             )
         exported = checkpoint = self._open(request).export_checkpoint()
         messages: tuple[str, ...] = ()
-        if checkpoint.pending:
+        if checkpoint.pending or _has_pending_deletes(checkpoint):
             before = build_recorded(checkpoint.resources, None)
             with open_clusters(
                 request, before, self._connect_recorded, accepts_recreated=accepts_recreated

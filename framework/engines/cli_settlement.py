@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from framework.engines.cli_stack import CliStack, read_export
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.settlement import restore_wanted, settle_pending
+from framework.engines.embedded.settlement import (
+    drop_recreated,
+    restore_wanted,
+    settle_pending,
+)
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
 from framework.engines.state.secrets import read_plaintext, unseal, write_plaintext
@@ -47,14 +51,18 @@ def settle_export(
     """Returns an exported state as the embedded engine would settle it; writes nothing.
 
     It has the objects of pending creates that exist, and the records of replaced objects that the
-    plan has again. The second value are the warnings about what was pending, in the form of
-    `Preview.messages`. Raises ClusterError if a cluster does not answer.
+    plan has again. It lacks those of replaced objects that somebody else has recreated. The second
+    value are the warnings about all of these, in the form of `Preview.messages`. Raises
+    ClusterError if a cluster does not answer.
     """
     settlement = settle_pending(_ExportedState(checkpoint), clusters)
     settled = fold(checkpoint, settlement.lines)
     if plan is not None:
         settled = fold(settled, restore_wanted(settled, plan))
-    return settled, tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
+    recreated = drop_recreated(_ExportedState(settled), clusters)
+    settled = fold(settled, recreated.lines)
+    warnings = settlement.warnings + recreated.warnings
+    return settled, tuple(sorted(f"warning: {warning}" for warning in warnings))
 
 
 def has_pending_creates(checkpoint: Checkpoint) -> bool:

@@ -129,6 +129,29 @@ def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
     assert messages == ()
 
 
+def test_cli_does_not_see_the_record_of_a_recreated_old_object(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CLI deletes by name, whatever object has the name by then."""
+    stack.program("config_map('x', object_name='x-1')")
+    stack.up()
+    stack.program("config_map('x', object_name='x-2')")
+    stack.cluster.refused.add("ns/x-1")
+    assert stack.up().failures
+    stack.cluster.recreated = {"ns/x-1"}
+    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    opened = fake.open(stack)
+    compress_state(stack)
+    in_memory, messages = engine._settle_in_memory(request, opened)
+    assert not any(found.pending_delete for found in in_memory.resources)
+    assert "somebody recreated it since" in messages[0]
+    monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: opened)
+    _, messages = engine._settle_remote(request, opened)
+    assert "somebody recreated it since" in messages[0]
+    [deployment] = fake.imported
+    assert not any(raw.get("delete") for raw in deployment["resources"])
+
+
 def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.program(_PROGRAM)
     stack.up()

@@ -10,6 +10,7 @@ from framework.core.changes import Change, Op, Preview
 from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
+from framework.kube.api_error import ApiError
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FakeCluster, Stack
 
@@ -117,3 +118,55 @@ def test_helm_release_can_be_deleted() -> None:
         preview, [release], {}, read_exported_state, lambda _: provider, refuses_lost=True
     )
     assert checked == preview
+
+
+LEFT_BEHIND = "a replacement left it behind, and somebody recreated it since"
+
+
+@pytest.fixture
+def renamed(stack: Stack) -> Stack:
+    """A stack whose failed renaming left the ConfigMap ns/old, which somebody else recreated."""
+    stack.program("config_map('x', object_name='old')")
+    stack.up()
+    stack.program("config_map('x', object_name='new')")
+    stack.cluster.refused = {"ns/old"}
+    assert stack.up().failures
+    stack.cluster.refused.clear()
+    stack.cluster.recreated = {"ns/old"}
+    return stack
+
+
+def list_recorded(stack: Stack) -> list[str]:
+    return [raw["id"] for raw in stack.resources if raw["type"].endswith("ConfigMap")]
+
+
+@pytest.mark.parametrize("verb", ["up", "refresh", "destroy"])
+def test_recreated_object_of_a_failed_replacement_is_no_longer_recorded(
+    renamed: Stack, verb: str
+) -> None:
+    run = {"up": renamed.up, "refresh": renamed.refresh, "destroy": renamed.destroy}[verb]
+    result = run()
+    assert not result.failures
+    assert [text for text in result.messages if LEFT_BEHIND in text] == list(result.messages)
+    assert list_recorded(renamed) == ([] if verb == "destroy" else ["ns/new"])
+    assert ("ConfigMap", "ns/old") in renamed.cluster.objects
+    # The warning is not repeated.
+    assert not renamed.preview().messages
+
+
+def test_preview_leaves_the_record_of_a_recreated_object(renamed: Stack) -> None:
+    preview = renamed.preview()
+    assert not preview.problems
+    assert LEFT_BEHIND in preview.messages[0]
+    assert sorted(list_recorded(renamed)) == ["ns/new", "ns/old"]
+
+
+def test_unreachable_old_object_stays_recorded(
+    renamed: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise ApiError("ns/old", 403, "Forbidden", "may not read")
+
+    monkeypatch.setattr(renamed.cluster, "find_recreated", refuse)
+    renamed.refresh()
+    assert sorted(list_recorded(renamed)) == ["ns/new", "ns/old"]

@@ -36,7 +36,11 @@ from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed, read_object_state
 from framework.engines.embedded.registration import ProgramHandler, Registration
-from framework.engines.embedded.settlement import restore_wanted, settle_pending
+from framework.engines.embedded.settlement import (
+    drop_recreated,
+    restore_wanted,
+    settle_pending,
+)
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.live_objects import (
@@ -139,7 +143,9 @@ class EmbeddedEngine:
                 recorded, operation.clusters, compare_with_live, listed=False
             )
             changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
-            preview = Preview(order_changes(changes.values()), state.read_stack_outputs())
+            preview = Preview(
+                order_changes(changes.values()), state.read_stack_outputs(), operation.messages
+            )
             if not preview.clean:
                 if not confirm(preview):
                     return None
@@ -153,7 +159,11 @@ class EmbeddedEngine:
                         state.record(set_line(build_refreshed(state, resource, item.live)))
             operation.clusters.remember()
             return operation.history.end(
-                Result(preview.changes, outputs=state.read_stack_outputs())
+                Result(
+                    preview.changes,
+                    outputs=state.read_stack_outputs(),
+                    messages=preview.messages,
+                )
             )
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -314,9 +324,16 @@ class Operation:
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
-        self._warnings = self._settle_pending(recorded_clusters, locked=locked)
-        if request.plan is not None:
-            self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
+        recorded_clusters.add_all_recorded()
+        try:
+            self._warnings = self._settle_pending(recorded_clusters, locked=locked)
+            if request.plan is not None:
+                self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
+            recreated = drop_recreated(state, recorded_clusters)
+        finally:
+            recorded_clusters.close()
+        self._settle(recreated.lines, locked=locked)
+        self._warnings += recreated.warnings
         resources = state.get_current().resources
         self._request = request = with_record_aliases(request, project.name, resources)
         self.components = Components(request.components, resources, request.former_components)
@@ -335,11 +352,7 @@ class Operation:
         if not locked and self.state.backend.find_holders():
             # Another command is running: what it creates is pending, and it will record it.
             return ()
-        clusters.add_all_recorded()
-        try:
-            settlement = settle_pending(self.state, clusters)
-        finally:
-            clusters.close()
+        settlement = settle_pending(self.state, clusters)
         self._settle(settlement.lines, locked=locked)
         return settlement.warnings
 
