@@ -1,6 +1,7 @@
 """Renders comparisons as Markdown: a short table, then each model's fields folded away.
 
-Text of the catalog is escaped, so that it is not read as markup; nothing is cut to a width.
+Text of the catalog is escaped, so that it is not read as markup; no value that
+differs is cut to a width.
 """
 
 from __future__ import annotations
@@ -115,7 +116,9 @@ def _render_fields(fields: Sequence[Difference]) -> list[str]:
 
 def _render_field(field: Difference) -> list[str]:
     change = FieldChange(field.path, field.old, field.new)
-    if has_text(change) and (changed := list_changed_lines(change, context=1, max_lines=None)):
+    if has_text(change):
+        # A reviewer approves what the comment shows, so no line that differs is cut.
+        changed = list_changed_lines(change, context=1, max_lines=None, max_length=None)
         return [f"  {field.path}:", *changed]
     texts = render_apart((field.old, field.new), max_length=None, missing="")
     sides = zip("-+", (field.old, field.new), texts, strict=True)

@@ -1,7 +1,7 @@
 """Renders values and their changes, so that two different values never look the same.
 
-A report of a difference must show it. Values are therefore shortened together: the text begins
-near the place where they differ, and quotes appear where types or spaces would look alike.
+A report of a difference must show it. Values are therefore shortened together, to the parts around
+the places where they differ, and quotes appear where types or spaces would look alike.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import combinations, zip_longest
+from itertools import accumulate, combinations, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from framework.output.text import render_visible, screen_width
+from framework.output.text import render_count, render_visible, screen_width
 
 if TYPE_CHECKING:
     from framework.core.changes import FieldChange
@@ -27,6 +27,15 @@ _NO_NEWLINE = "\\ No newline at end of file"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # The parts of the length that a cut text shows before and after the first difference.
 _BEFORE, _AFTER = 1 / 3, 1 / 2
+# Of several differences in a text, each of the first ones has a part of its own.
+_MAX_PARTS, _MIN_PART = 3, 30
+# Longer texts are not compared word by word.
+_MAX_COMPARED = 20_000
+# Below this ratio of equal words, a text is another one, and its differences are not counted.
+_MIN_ALIKE = 0.5
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+# Where two texts differ: the position in the first one, and in the second one.
+_Place = tuple[int, int]
 # Characters that take no room on a screen, or look like a space, but are no spaces to Python.
 _BLANK = "\u034f\u115f\u1160\u2800\u3164"
 
@@ -147,16 +156,86 @@ def _is_variation(char: str) -> bool:
 
 
 def _cut_apart(texts: Sequence[str], max_length: int | None) -> list[str]:
-    """Shortens texts to `max_length` characters, around the places where they begin to differ."""
+    """Shortens texts to about `max_length` characters, around the places where they differ."""
     if max_length is None or all(len(text) <= max_length for text in texts):
         return list(texts)
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) == 2:
+        places, suffix = _find_places(distinct[0], distinct[1], max_length)
+        if len(places) > 1:
+            cut = _cut_at_places(distinct, places, suffix, max_length)
+            return [cut[text] for text in texts]
     before, after = int(max_length * _BEFORE), int(max_length * _AFTER)
-    places = {_find_difference(*pair) for pair in combinations(texts, 2) if len(set(pair)) > 1}
+    firsts = {_find_difference(*pair) for pair in combinations(distinct, 2)}
     # A place near the beginning needs no cut before it.
     parts = {
-        (max(0, at - before), at + after) if at > after else (0, max_length - 3) for at in places
+        (max(0, at - before), at + after) if at > after else (0, max_length - 3) for at in firsts
     }
     return [_join_parts(text, sorted(parts) or [(0, max_length - 3)], max_length) for text in texts]
+
+
+def _cut_at_places(
+    texts: Sequence[str], places: Sequence[_Place], suffix: str, max_length: int
+) -> dict[str, str]:
+    """Returns the short form of each of two texts, with a part around each place."""
+    before, after = _get_part_size(max_length)
+    return {
+        text: _join_parts(text, [(max(0, at - before), at + after) for at in side], 0) + suffix
+        for text, side in zip(texts, zip(*places, strict=True), strict=True)
+    }
+
+
+def _get_part_size(max_length: int) -> tuple[int, int]:
+    """Returns how many characters are shown before and after each of several differences."""
+    length = max(max_length // _MAX_PARTS, _MIN_PART)
+    return int(length * _BEFORE), int(length * _AFTER)
+
+
+def _find_places(old: str, new: str, max_length: int) -> tuple[list[_Place], str]:
+    """Returns the differences to show, and a text about those that are not shown.
+
+    It is only one difference if all others are in the same part.
+    """
+    (first, *rest), is_partial = _list_differences(old, new)
+    stop = first[0] + int(max_length * _AFTER) if first[0] > max_length * _AFTER else max_length - 3
+    if all(at < stop and new_at < stop for at, new_at in rest) and not is_partial:
+        return [first], ""
+    after = _get_part_size(max_length)[1]
+    places, hidden = [first], 0
+    for at, new_at in rest:
+        if at < places[-1][0] + after and new_at < places[-1][1] + after:
+            continue
+        if len(places) < _MAX_PARTS:
+            places.append((at, new_at))
+        else:
+            hidden += 1
+    if is_partial:
+        return places, " and perhaps more differences"
+    return places, f" and {render_count(hidden, 'more difference')}" if hidden else ""
+
+
+def _list_differences(old: str, new: str) -> tuple[list[_Place], bool]:
+    """Returns where two texts differ, and whether there may be more places than these."""
+    start = _find_difference(old, new)
+    end = _find_difference(old[start:][::-1], new[start:][::-1])
+    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    if not old or not new:
+        return [(start, start)], False
+    if max(len(old), len(new)) > _MAX_COMPARED:
+        # A comparison would take seconds. The last difference ends here.
+        return [(start, start), (start + len(old) - 1, start + len(new) - 1)], True
+    words, new_words = _WORD.findall(old), _WORD.findall(new)
+    ends, new_ends = ([0, *accumulate(map(len, each))] for each in (words, new_words))
+    places, same = [], 0
+    for tag, at, stop, new_at, new_stop in SequenceMatcher(None, words, new_words).get_opcodes():
+        if tag == "equal":
+            same += ends[stop] - ends[at]
+            continue
+        at, new_at = ends[at], new_ends[new_at]
+        shared = _find_difference(old[at : ends[stop]], new[new_at : new_ends[new_stop]])
+        places.append((start + at + shared, start + new_at + shared))
+    is_other_text = 2 * same < _MIN_ALIKE * (len(old) + len(new))
+    return places[:1] if is_other_text else places, False
 
 
 def _find_difference(left: str, right: str) -> int:
@@ -221,11 +300,15 @@ def has_text(field: FieldChange) -> bool:
 
 
 def list_changed_lines(
-    field: FieldChange, *, context: int = 0, max_lines: int | None = _MAX_DIFF_LINES
+    field: FieldChange,
+    *,
+    context: int = 0,
+    max_lines: int | None = _MAX_DIFF_LINES,
+    max_length: int | None = _MAX_LINE,
 ) -> list[str]:
     """Returns the lines of a diff between two texts, as Git shows them.
 
-    Long lines are cut to the part where they differ: one line of a ConfigMap may have a megabyte.
+    Long lines are cut to the parts where they differ: one line of a ConfigMap may have a megabyte.
     """
     old, new = (_split_lines(value) for value in (field.old, field.new))
     if not (isinstance(field.old, str) and isinstance(field.new, str)) or (
@@ -233,7 +316,7 @@ def list_changed_lines(
     ):
         # The end of the text did not change, so the diff does not mention it.
         old, new = ([line.removesuffix("\n") + "\n" for line in lines] for lines in (old, new))
-    lines = list(_diff_lines(old, new, context)) or _list_secret_lines(old)
+    lines = list(_diff_lines(old, new, context, max_length)) or _list_secret_lines(old)
     more = len(lines) - max_lines if max_lines is not None else 0
     return lines[:max_lines] + ([f"and {more} more lines (--json)"] if more > 0 else [])
 
@@ -243,15 +326,17 @@ def _split_lines(value: Any) -> list[str]:
     return [] if value is None else _LINE.findall(render_plain(value))
 
 
-def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterator[str]:
+def _diff_lines(
+    old: Sequence[str], new: Sequence[str], context: int, max_length: int | None
+) -> Iterator[str]:
     for group in SequenceMatcher(None, old, new).get_grouped_opcodes(context):
         for tag, start, end, other_start, other_end in group:
             before, after = old[start:end], new[other_start:other_end]
             if tag == "equal":
-                yield from (f" {_render_line_alone(line)}" for line in before)
+                yield from (f" {_render_line_alone(line, _MAX_LINE)}" for line in before)
                 continue
             # A changed line is cut together with the one that takes its place.
-            pairs = [_render_line_pair(pair) for pair in zip_longest(before, after)]
+            pairs = [_render_line_pair(pair, max_length) for pair in zip_longest(before, after)]
             for mark, lines, side in (("-", before, 0), ("+", after, 1)):
                 for line, pair in zip(lines, pairs, strict=False):
                     yield f"{mark}{pair[side]}"
@@ -259,19 +344,19 @@ def _diff_lines(old: Sequence[str], new: Sequence[str], context: int) -> Iterato
                         yield _NO_NEWLINE
 
 
-def _render_line_pair(lines: tuple[str | None, str | None]) -> list[str]:
+def _render_line_pair(lines: tuple[str | None, str | None], max_length: int | None) -> list[str]:
     if None in lines:
-        return [_render_line_alone(line or "") for line in lines]
+        return [_render_line_alone(line or "", max_length) for line in lines]
     texts = [(line or "").removesuffix("\n") for line in lines]
-    return render_apart(texts, max_length=_MAX_LINE, keep_lines=True)
+    return render_apart(texts, max_length=max_length, keep_lines=True)
 
 
-def _render_line_alone(line: str) -> str:
+def _render_line_alone(line: str, max_length: int | None) -> str:
     text = line.removesuffix("\n")
     # Quotes around a blank line would look like a part of the text.
     if not text.strip(" \t"):
         return text
-    return render_apart([text], max_length=_MAX_LINE, keep_lines=True)[0]
+    return render_apart([text], max_length=max_length, keep_lines=True)[0]
 
 
 def _list_secret_lines(lines: Sequence[str]) -> list[str]:

@@ -69,8 +69,16 @@ def are_equal(old: Any, new: Any) -> bool:
 
 
 def look(text: str) -> str:
-    """Returns what a browser shows of a text: spaces are joined, comments left out."""
-    return " ".join(re.sub("<!-- -->|[\u200b\u2028\u3164]", "", unescape(text)).split())
+    """Returns what a browser shows of a text: spaces are joined, comments left out.
+
+    The lines of a diff are in a code block, where spaces stay.
+    """
+    text = re.sub("<!-- -->|[\u200b\u2028\u3164]", "", unescape(text))
+    return " ".join(re.sub(r"(?m)^ *[-+].*", _mark_spaces, text).split())
+
+
+def _mark_spaces(line: re.Match[str]) -> str:
+    return line[0].rstrip().replace(" ", "_")
 
 
 IMAGES = [
@@ -267,6 +275,76 @@ def test_changed_lines_are_cut_where_each_of_them_differs() -> None:
     new = [line.replace("1", "2") for line in old]
     changed = list_changed_lines(FieldChange("data[a]", "\n".join(old), "\n".join(new)))
     assert [re.sub(r"[^12+-]", "", line) for line in changed] == ["-1", "+2", "-1", "+2"]
+
+
+CONFIG = {"workers": 2, "a": "x" * 150, "timeout": 30, "b": "y" * 150, "host": "here"}
+OTHER_CONFIG = {**CONFIG, "workers": 4, "timeout": 1, "host": "evil"}
+CHANGED_WORDS = [("2", "4"), ("30", "1"), ("here", "evil")]
+
+
+# A plan compares more than two values, and shows the first difference of each two.
+@pytest.mark.parametrize("name", [name for name in RENDERERS if name != "plan"])
+@pytest.mark.parametrize("opening", ["", "# config\n"], ids=["one line", "several lines"])
+def test_report_shows_each_difference_of_a_long_text(name: str, opening: str) -> None:
+    old, new = (f"{opening}{json.dumps(data)}\n" for data in (CONFIG, OTHER_CONFIG))
+    text = unescape(RENDERERS[name](old, new, "data.config")).replace('\\"', '"')
+    for words in CHANGED_WORDS:
+        for word in words:
+            assert re.search(rf'{word}[",}}]', text), word
+
+
+def test_comment_shows_a_changed_line_whole() -> None:
+    old, new = (f"# config\n{json.dumps(data)}\n" for data in (CONFIG, OTHER_CONFIG))
+    comment = render_since_markdown(compare_models(old, new, "data.config", rendered=True), SINCE)
+    lines = comment.splitlines()
+    assert f"-{old.splitlines()[1]}" in lines
+    assert f"+{new.splitlines()[1]}" in lines
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        pytest.param(
+            f"a=1 {'p' * 80} b=2",
+            f"a=2 {'p' * 80} b=3",
+            "a=1 ppppppppppppp...ppppppp b=2 -> a=2 ppppppppppppp...ppppppp b=3",
+            id="both ends",
+        ),
+        pytest.param(
+            f"{'p' * 80} a=1 b=2 {'q' * 80}",
+            f"{'p' * 80} a=2 b=3 {'q' * 80}",
+            f"...{'p' * 17} a=1 b=2 {'q' * 24}... -> ...{'p' * 17} a=2 b=3 {'q' * 24}...",
+            id="near",
+        ),
+        pytest.param(
+            "".join(f"{'p' * 30} {number} " for number in range(10, 15)),
+            "".join(f"{'p' * 30} {number} " for number in range(20, 25)),
+            "...ppppppppp 10 pppppppppppp...ppppppppp 11 pppppppppppp"
+            "...ppppppppp 12 pppppppppppp... and 2 more differences -> "
+            "...ppppppppp 20 pppppppppppp...ppppppppp 21 pppppppppppp"
+            "...ppppppppp 22 pppppppppppp... and 2 more differences",
+            id="many",
+        ),
+        pytest.param(
+            "the quick brown fox jumps over a lazy dog and goes home to sleep",
+            "all other words are here, which nobody compares with those above",
+            "the quick brown fox jumps over a lazy dog and goes home t... -> "
+            "all other words are here, which nobody compares with thos...",
+            id="another text",
+        ),
+        pytest.param(
+            f"1 {'word ' * 9000}1",
+            f"2 {'word ' * 9000}2",
+            "1 word word wor...word word 1 and perhaps more differences -> "
+            "2 word word wor...word word 2 and perhaps more differences",
+            id="too long to compare",
+        ),
+    ],
+)
+def test_each_difference_of_a_shortened_value_is_shown_or_counted(
+    old: str, new: str, shown: str
+) -> None:
+    assert render_values(FieldChange("data.config", old, new)) == shown
 
 
 SCRIPT = "#!/bin/sh\nset -e\n\nexec server\n"
