@@ -20,6 +20,12 @@ from framework.engines.state.secrets import PassphraseCipher
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644
+# Parameters of a URL that choose who connects, and not which state is read: a job that plans may
+# have another AWS profile than the one that deploys.
+_CREDENTIAL_PARAMETERS = frozenset(
+    {"access_id", "anonymous", "awssdk", "private_key_path", "profile"}
+    | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
+)
 # postgres://user:password@host/database
 _USER_INFO = re.compile(r"://[^/@]*@")
 
@@ -48,11 +54,12 @@ class Project:
     def identify_backend(self) -> str:
         """Returns the backend as a plan file names it: two that differ hold different states.
 
-        Without users and passwords. Without a URL it is the one that `pulumi login` has chosen.
+        Without users, passwords and other credentials. Without a URL it is the one that `pulumi
+        login` has chosen.
         """
         place, _, query = (self.backend_url or _read_login()).partition("?")
         names = sorted(item for item in query.split("&") if item)
-        kept = [item for item in names if not is_secret_name(item.partition("=")[0])]
+        kept = [item for item in names if not _is_credential(item.partition("=")[0])]
         text = _USER_INFO.sub("://", place).rstrip("/")
         return "?".join([text, "&".join(kept)]) if kept else text
 
@@ -63,6 +70,10 @@ class StackConfig:
 
     values: Mapping[str, str] = field(repr=False)
     secret_keys: frozenset[str] = frozenset()
+
+
+def _is_credential(parameter: str) -> bool:
+    return parameter in _CREDENTIAL_PARAMETERS or is_secret_name(parameter)
 
 
 def _read_login() -> str:
