@@ -133,21 +133,16 @@ class CliEngine:
                 reader, target = opened.read_events(), opened.build_target(targets)
                 with lock.released():
                     opened.stack.run("up", reader, program=build_program(request), **target)
-                outputs = opened.record_result()
-                result = Result(
-                    preview.changes, reader.failures, outputs, messages=preview.messages
-                )
-                opened.forget_replicas(request, result)
-                return result
+                result = Result(preview.changes, reader.failures, messages=preview.messages)
+                return opened.end_up(request, result)
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster(opened.resources)
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
-            result = apply.run()
-            opened.forget_replicas(request, result)
-            # Once more, because before the first deployment no provider was recorded.
-            return replace(result, outputs=opened.record_result())
+            # It records the cluster once more: before the first deployment, the state had no
+            # provider.
+            return opened.end_up(request, apply.run())
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -204,8 +199,8 @@ class CliEngine:
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
         opened.stack.run("destroy", reader, **options)
         result = replace(reader.build_result({}), changes=changes)
-        opened.forget_replicas(request, result)
-        return result
+        warnings = opened.forget_replicas(request, result)
+        return replace(result, messages=(*result.messages, *warnings))
 
     @interrupt_on_sigterm()
     def outputs(self, request: Request) -> Mapping[str, Any]:

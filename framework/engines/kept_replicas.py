@@ -10,11 +10,16 @@ itself, because the CLI drops the record of a deleted object.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from framework.core.errors import StateError
+from framework.engines.state.checkpoint import Resource
 from framework.kube.objects import ObjectState
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 Entries = Mapping[str, Mapping[str, Any]]
 
@@ -48,7 +53,7 @@ class KeptReplicas:
             entries = dict(self.record.read_replicas())
             entries.pop(recorded.id, None)
             if replicas:
-                entries[recorded.id] = {"replicas": replicas, "uid": _get_uid(recorded)}
+                entries[recorded.id] = {"replicas": replicas, "uid": _get_uid(recorded.outputs)}
             self._write(entries)
 
     def find(self, object_id: str, recorded: ObjectState | None) -> int:
@@ -60,18 +65,57 @@ class KeptReplicas:
         """
         with self._lock:
             entry = self.record.read_replicas().get(object_id)
-        if entry is None or (recorded is not None and entry["uid"] != _get_uid(recorded)):
+        if entry is None or (recorded is not None and entry["uid"] != _get_uid(recorded.outputs)):
             return 0
         return int(entry["replicas"])
 
-    def clear(self) -> None:
-        """Removes all entries, once all deleted Deployments have been created again. StateError."""
+    def clear(self) -> tuple[str, ...]:
+        """Removes all entries, after a command that left no Deployment uncreated.
+
+        Returns warnings, as `forget` does.
+        """
+        return self._remove(lambda object_id, entry: True)
+
+    def forget(
+        self, resources: Iterable[Resource], wanted: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        """Removes the entries of Deployments that exist again, and of those that nobody wants.
+
+        `resources` are the recorded ones, and `wanted` the Deployments of the whole plan; None if
+        it is unknown. Returns warnings: by now the command has changed the cluster, so an entry
+        that cannot be removed must not hide its result.
+        """
+        uids = {
+            found.id: _get_uid(found.raw.get("outputs") or {})
+            for found in resources
+            if found.kind == "Deployment" and not found.pending_delete
+        }
+        return self._remove(
+            lambda object_id, entry: (
+                uids.get(object_id, entry["uid"]) != entry["uid"]
+                or (wanted is not None and object_id not in wanted)
+            )
+        )
+
+    def _remove(self, is_done: Callable[[str, Mapping[str, Any]], bool]) -> tuple[str, ...]:
         with self._lock:
-            self._write({})
+            try:
+                entries = self.record.read_replicas()
+                self._write({k: v for k, v in entries.items() if not is_done(k, v)})
+            except StateError as exc:
+                return (f"warning: {exc}",)
+        return ()
 
     def _write(self, entries: Entries) -> None:
         if self.record.read_replicas() != entries:
             self.record.write_replicas(entries)
+
+
+def list_deployments(plan: StackPlan | None) -> frozenset[str] | None:
+    """Returns `namespace/name` of each Deployment of a plan, None without a plan."""
+    if plan is None:
+        return None
+    return frozenset(found.id for found in plan.manifests if found.kind == "Deployment")
 
 
 def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
@@ -83,5 +127,5 @@ def find_replicas_to_keep(declared: int, live: ObjectState | None) -> int:
     return replicas if replicas > declared else 0
 
 
-def _get_uid(state: ObjectState) -> str:
-    return str((state.outputs.get("metadata") or {}).get("uid", ""))
+def _get_uid(outputs: Mapping[str, Any]) -> str:
+    return str((outputs.get("metadata") or {}).get("uid", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import load_project
 from framework.engines.stack_tags import StackTags
 from framework.engines.state.backend import open_backend
+from framework.engines.state.checkpoint import Resource
 from framework.kinds.kind import Manifest
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
@@ -221,3 +223,71 @@ def test_damaged_file_is_refused_with_its_path(stack: Stack) -> None:
     backend.replicas_path.write_text('{"ns/d": {"uid": "1"}}')
     with pytest.raises(StateFileError, match=r"ns/d\.replicas is not a number"):
         KeptReplicas(backend).find("ns/d", None)
+
+
+def record_deployment(uid: str, **fields: Any) -> Resource:
+    raw = {"urn": "urn:pulumi:dev::test::kubernetes:apps/v1:Deployment::d", "custom": True}
+    raw |= {"type": "kubernetes:apps/v1:Deployment", "id": "ns/d", **fields}
+    return Resource({**raw, "outputs": build_deployment(uid, 2)})
+
+
+@pytest.mark.parametrize(
+    ("resources", "wanted", "kept"),
+    [
+        pytest.param([record_deployment("2")], None, 0, id="created again"),
+        pytest.param([record_deployment("1")], {"ns/d"}, 8, id="still recorded"),
+        pytest.param([record_deployment("2", delete=True)], {"ns/d"}, 8, id="left behind"),
+        pytest.param([], {"ns/d"}, 8, id="not created yet"),
+        pytest.param([], None, 8, id="no plan"),
+        pytest.param([], {"ns/other"}, 0, id="left the plan"),
+    ],
+)
+def test_replicas_are_forgotten_once_the_deployment_exists_again(
+    resources: list[Resource], wanted: set[str] | None, kept: int
+) -> None:
+    replicas, live = KeptReplicas(MemoryRecord()), build_deployment("1", 8)
+    replicas.keep(ObjectState("ns/d", live, live), 8)
+    assert replicas.forget(resources, wanted) == ()
+    assert replicas.find("ns/d", None) == kept
+
+
+def give_uids(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives each created object a UID of its own, as the API server does."""
+    create, uids = cluster.create, count()
+
+    def create_with_uid(urn: str, inputs: Any, *args: Any) -> ObjectState:
+        inputs = {**inputs, "metadata": {**inputs["metadata"], "uid": f"uid-{next(uids)}"}}
+        return create(urn, inputs, *args)
+
+    monkeypatch.setattr(cluster, "create", create_with_uid)
+
+
+def test_replicas_are_forgotten_although_something_else_fails(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_uids(stack.cluster, monkeypatch)
+    other = "config_map('x', {'a': '%s'})"
+    stack.program(_AUTOSCALED.format(1) + "\n    " + other % 1)
+    stack.up()
+    stack.cluster.objects["Deployment", "ns/d"]["spec"]["replicas"] = 8
+    stack.program(_AUTOSCALED.format(2) + "\n    " + other % 1)
+    with monkeypatch.context() as patched:
+        refuse_create(stack.cluster, patched)
+        assert stack.up().failures
+    path = open_backend(load_project(stack.root), "dev").replicas_path
+    assert path.exists()
+    stack.program(_AUTOSCALED.format(2) + "\n    " + other % 2)
+    stack.cluster.refused = {"ns/x"}
+    assert stack.up().failures
+    assert find_replicas(stack.cluster) == 8
+    assert not path.exists()
+
+
+def test_file_that_cannot_be_read_does_not_hide_the_result(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    backend = open_backend(load_project(stack.root), "dev")
+    backend.replicas_path.parent.mkdir(parents=True)
+    backend.replicas_path.write_text("{")
+    for result in (stack.up(), stack.up(), stack.destroy()):
+        assert not result.failures
+        assert str(backend.replicas_path) in result.messages[-1]

@@ -42,7 +42,7 @@ from framework.engines.embedded.settlement import (
     settle_pending,
 )
 from framework.engines.interrupts import interrupt_on_sigterm
-from framework.engines.kept_replicas import KeptReplicas
+from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
@@ -123,9 +123,9 @@ class EmbeddedEngine:
                 operation.history.begin("update")
                 operation.record_unchanged(run)
                 operation.clusters.remember()
-                operation.forget_replicas()
+                messages = preview.messages + operation.forget_replicas()
                 outputs = operation.state.read_stack_outputs()
-                result = Result(preview.changes, outputs=outputs, messages=preview.messages)
+                result = Result(preview.changes, outputs=outputs, messages=messages)
                 return operation.history.end(result)
             if not confirm(preview):
                 return None
@@ -189,9 +189,9 @@ class EmbeddedEngine:
                 return None
             feed = ProgressFeed(on_progress)
             operation.history.begin("destroy")
-            operation.delete(resources, feed)
+            messages = preview.messages + operation.delete(resources, feed)
             return operation.history.end(
-                Result(changes, feed.failures, seconds=feed.seconds, messages=preview.messages)
+                Result(changes, feed.failures, seconds=feed.seconds, messages=messages)
             )
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
@@ -483,11 +483,11 @@ class Operation:
             apply.delete_autoscalers(preview)
             self._run(process, apply, dry_run=False)
             result = apply.finish(preview)
-            result = replace(result, messages=self._redact(apply.messages, apply.registered))
             if not result.failures:
                 self._end_pending(run)
-                self.forget_replicas()
-            return result
+            messages = self._redact(apply.messages, apply.registered)
+            messages += self.forget_replicas(has_failed=bool(result.failures))
+            return replace(result, messages=messages)
         except BaseException:
             # Steps in progress may still end, and their results are recorded. Without the wait, an
             # object that was just created would be looked for in the cluster by the next command.
@@ -508,10 +508,16 @@ class Operation:
         if urns:
             self.state.record(*map(end_line, urns))
 
-    def forget_replicas(self) -> None:
-        """Forgets the kept replicas, once all Deployments of the stack exist again."""
-        if self._request.components is None:
-            KeptReplicas(self.state.backend).clear()
+    def forget_replicas(self, *, has_failed: bool = False) -> tuple[str, ...]:
+        """Forgets the kept replicas of Deployments that exist again, and returns warnings.
+
+        Forgets all of them once all Deployments of the stack exist.
+        """
+        kept = KeptReplicas(self.state.backend)
+        if self._request.components is None and not has_failed:
+            return kept.clear()
+        resources = self.state.get_current().resources
+        return kept.forget(resources, list_deployments(self._request.plan))
 
     def check_clusters(self) -> None:
         """Connects to every recorded cluster that has objects. ClusterError, EngineError.
@@ -524,8 +530,11 @@ class Operation:
         for urn in sorted({r.provider_urn for r in resources if r.is_object}):
             self.clusters.connect(urn)
 
-    def delete(self, resources: list[Resource], feed: ProgressFeed) -> None:
-        """Deletes resources. Any exception, also KeyboardInterrupt, ends the waits."""
+    def delete(self, resources: list[Resource], feed: ProgressFeed) -> tuple[str, ...]:
+        """Deletes resources, and returns warnings.
+
+        Any exception, also KeyboardInterrupt, ends the waits.
+        """
         stop = threading.Event()
 
         def describe(resource: Resource) -> Change:
@@ -536,8 +545,7 @@ class Operation:
         except BaseException:
             stop.set()
             raise
-        if not feed.failures:
-            self.forget_replicas()
+        return self.forget_replicas(has_failed=bool(feed.failures))
 
 
 def _read_state(request: Request) -> StackState:
