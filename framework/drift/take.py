@@ -6,7 +6,8 @@ has the live value, and nothing else changes. The order of the candidates:
 
 1. the setting, at the line that defines it, if no other environment reads that line;
 2. the setting, in the environment's file for the model;
-3. the field itself, as an entry under `patch:` of that file.
+3. the field itself, as an entry under `patch:` of that file; or the whole list without keys, if
+   it has no interpolations.
 
 take_candidates.py finds the setting and builds the patch, take_lists.py the edits of a list without
 keys.
@@ -35,6 +36,7 @@ from framework.core.field_paths import (
 )
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
+from framework.core.suggestions import list_names
 from framework.drift.report import Finding, FindingKind
 from framework.drift.take_candidates import (
     build_patch,
@@ -49,6 +51,7 @@ from framework.drift.take_lists import (
     build_list_change,
     build_whole_list,
     group_by_list,
+    has_interpolations,
 )
 from framework.edits.transaction import (
     apply_without_new_errors,
@@ -178,8 +181,10 @@ class _Copy:
             return self._try(before, finding, candidates)
         obj = before.objects.get(_identify(finding), {})
         change = build_list_change(findings, obj)
-        candidates = self._find_list_candidates(finding, change, before.catalog, before.model)
-        return self._try(before, finding, candidates, change)
+        settings = find_settings_of_list(finding, change, before.catalog, before.model)
+        candidates = self._find_list_candidates(finding, change, settings, before.model)
+        lost = has_interpolations(settings, before.model)
+        return self._try(before, finding, candidates, change, loses=lost)
 
     def _try(
         self,
@@ -187,12 +192,18 @@ class _Copy:
         finding: Finding,
         candidates: Iterable[Candidate],
         change: ListChange | None = None,
+        *,
+        loses: bool = False,
     ) -> tuple[str, str]:
         """Applies the first candidate that renders the live value and changes nothing else."""
         refusals: list[tuple[object, str]] = []
         obstacles: list[tuple[object, str]] = []
+        side_effects: dict[str, None] = {}
         known = list_errors(self._root, [finding.model], [self._stack.environment])
         for path, edits, setting in candidates:
+            if change and obstacles and setting.startswith("patch."):
+                # The user can remove the obstacle. A patch would set the list at a second place.
+                break
             old = (self._root / path).read_bytes() if (self._root / path).exists() else None
             # Every environment reads this line, but only the manifests of this one may change.
             elsewhere: Mapping[str, Objects | None] = {}
@@ -201,11 +212,19 @@ class _Copy:
                     elsewhere = self._plan_elsewhere(finding.model)
                 self._write(path, edits, finding.model)
                 after = self._plan(finding.model, self._stack)
+                taken = after and _has_taken(before.objects, after.objects, finding, change)
+                others = self._plan_elsewhere(finding.model) if taken and elsewhere else {}
+                changed = [name for name in others if others[name] != elsewhere[name]]
                 if (
-                    after is not None
-                    and _has_taken(before.objects, after.objects, finding, change)
-                    and (not elsewhere or elsewhere == self._plan_elsewhere(finding.model))
+                    after
+                    and change
+                    and not taken
+                    and _has_live_list(after.objects, finding, change)
                 ):
+                    changed = _list_others_changed(before, after, finding)
+                if changed:
+                    side_effects[f"`{setting}` in {path} also changes {list_names(changed)}"] = None
+                elif taken:
                     errors = self._find_new_errors(finding.model, known)
                     if not errors:
                         self._originals.setdefault(path, old)
@@ -219,7 +238,10 @@ class _Copy:
                 pass
             self._restore(path, old)
         if change is not None:
-            refusals += [*obstacles, _describe_list_obstacle(finding, change)]
+            refusals += [
+                *obstacles,
+                _describe_list_obstacle(finding, change, side_effects, has_interpolations=loses),
+            ]
         raise EditError(refusals[0] if refusals else _describe_no_setting(finding))
 
     def _plan(self, name: str, stack: Stack) -> _Planned | None:
@@ -257,7 +279,10 @@ class _Copy:
             if file in (overlay, f"catalog/{finding.model}.yaml"):
                 yield file, edits, name_settings(edits)
             yield overlay, edits, name_settings(edits)
-        patch = build_patch(finding)
+        yield from self._find_patch_candidates(finding)
+
+    def _find_patch_candidates(self, finding: Finding) -> Iterator[Candidate]:
+        overlay, patch = self._overlay(finding), build_patch(finding)
         if patch is not None:
             track = "canary" if finding.object.endswith("-canary") else "stable"
             kind = finding.object_kind
@@ -268,11 +293,15 @@ class _Copy:
             yield overlay, edits, f"patch.{entry}"
 
     def _find_list_candidates(
-        self, finding: Finding, change: ListChange, catalog: Catalog, model: CatalogModel
+        self,
+        finding: Finding,
+        change: ListChange,
+        settings: Sequence[KeyPath],
+        model: CatalogModel,
     ) -> Iterator[Candidate]:
-        """Yields the edits of a list without keys: of its items, where a file has the list."""
+        """Yields the edits of a list without keys: of its items, where a file has the list, then a
+        patch of the whole list, if that loses no interpolation."""
         overlay, own = self._overlay(finding), f"catalog/{finding.model}.yaml"
-        settings = find_settings_of_list(finding, change, catalog, model)
         for path in settings:
             for file in (overlay, own):
                 edits = build_item_edits(change, path, get_at(self._read(file), path, None))
@@ -287,6 +316,10 @@ class _Copy:
             whole = build_whole_list(change, path, model)
             if whole is not None:
                 yield overlay, [Edit(path, whole)], str(FieldPath(path))
+        if not has_interpolations(settings, model):
+            # A setting may also change the canary, and a patch changes only one Deployment.
+            live_list = replace(finding, path=str(change.path), live=escape(change.new))
+            yield from self._find_patch_candidates(live_list)
 
     def _overlay(self, finding: Finding) -> str:
         return f"environments/{self._stack.environment}/models/{finding.model}.yaml"
@@ -385,13 +418,30 @@ def _describe_no_setting(finding: Finding) -> tuple[str, str]:
     )
 
 
-def _describe_list_obstacle(finding: Finding, change: ListChange) -> tuple[str, str]:
+def _describe_list_obstacle(
+    finding: Finding, change: ListChange, side_effects: Iterable[str], *, has_interpolations: bool
+) -> tuple[str, str]:
+    reason = "no setting and no patch renders exactly the live list"
+    loss = ""
+    if has_interpolations:
+        reason = "the items that differ cannot be edited alone"
+        loss = ", and a whole new list would lose the interpolations of the others"
+    detail = "; ".join(side_effects)
     return (
         f"{finding.label} {change.path}",
-        "the items that differ cannot be edited alone, and a whole new list would lose the "
-        "interpolations of the others; edit the catalog by hand, put the list back with `up`, or "
-        "accept it",
+        f"{reason}{f' ({detail})' if detail else ''}{loss}; edit the catalog by hand, put the "
+        "list back with `up`, or accept it",
     )
+
+
+def _list_others_changed(before: _Planned, after: _Planned, finding: Finding) -> list[str]:
+    """Returns the other objects of the model that an edit changes."""
+    return [
+        " ".join(identity)
+        for identity in sorted(before.objects.keys() | after.objects.keys())
+        if identity != _identify(finding)
+        and before.objects.get(identity) != after.objects.get(identity)
+    ]
 
 
 def _has_taken(
@@ -408,10 +458,16 @@ def _has_taken(
                 return False
             changed |= _flatten(FieldPath.parse(field.path), field.new)
     if change is not None:
-        steps = resolve(after[own], change.path)
-        rendered = get_at(after[own], steps) if steps is not None else []
-        return rendered == change.new and all(path.is_within(change.path) for path in changed)
+        return _has_live_list(after, finding, change) and all(
+            path.is_within(change.path) for path in changed
+        )
     return changed == _flatten(FieldPath.parse(finding.path), finding.live)
+
+
+def _has_live_list(objects: Objects, finding: Finding, change: ListChange) -> bool:
+    obj = objects.get(_identify(finding), {})
+    steps = resolve(obj, change.path)
+    return (get_at(obj, steps) if steps is not None else []) == change.new
 
 
 def _flatten(path: FieldPath, value: Any) -> dict[FieldPath, Any]:

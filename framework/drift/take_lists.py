@@ -178,9 +178,12 @@ def _build_step_edits(
 def build_whole_list(change: ListChange, path: KeyPath, model: CatalogModel) -> list[Any] | None:
     """Returns the live list as one to write: items that do not differ keep their interpolations.
 
-    None if no layer has the list as the files render it.
+    None if the layers have it in another form than the files render it.
     """
     items = _find_written(path, model)
+    if items is None and not has_interpolations([path], model):
+        # No layer sets the list, so a new one loses nothing.
+        return list(escape(change.new))
     if items is None or len(items) != len(change.old):
         return None
     for start, end, new in change.list_steps():
@@ -191,6 +194,26 @@ def build_whole_list(change: ListChange, path: KeyPath, model: CatalogModel) -> 
             for index, item in enumerate(new)
         ]
     return items
+
+
+def has_interpolations(paths: Iterable[KeyPath], model: CatalogModel) -> bool:
+    """Returns True if a layer sets one of the paths, and a copy of what it renders would lose
+    interpolations there. A value that is no list makes items of the list, as an interpolation does.
+    """
+    for path in paths:
+        keys = [path, path[2:]] if path[:2] == ("canary", "candidate") else [path]
+        for layer in model.merged.layers:
+            values = [
+                get_at(layer.data, key[:end], None) for key in keys for end in range(len(key))
+            ]
+            if any(isinstance(value, str) for value in values):
+                return True
+            written = [get_at(layer.data, key, None) for key in keys]
+            if any(value is not None and not isinstance(value, list) for value in written):
+                return True
+            if "${" in json.dumps(written, default=str).replace("\\\\${", ""):
+                return True
+    return False
 
 
 def _keep_written(written: Any, old: Any, new: Any) -> Any:

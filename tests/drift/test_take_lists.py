@@ -189,6 +189,47 @@ def test_canary_gets_its_own_list_with_interpolations(tmp_path: Path) -> None:
     assert "--tag=${image.tag}" in (root / OVERLAY).read_text()
 
 
+CANARY = "canary: {candidate: {image: {tag: '2.0'}}, size: 1}\n"
+SIDECAR = "sidecars: {log: {image: 'a/log:1', args: [--x, --y]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("catalog", "path", "live"),
+    [
+        pytest.param("args: [--x, --y]\n", ARGS, ["--z", "--y"], id="args"),
+        pytest.param("args: [--x, '\\${HOME}']\n", ARGS, ["--z", "${HOME}"], id="escaped"),
+        pytest.param(SIDECAR, "spec.template.spec.initContainers[log].args", ["--x"], id="sidecar"),
+    ],
+)
+def test_list_that_the_canary_shares_is_patched(
+    tmp_path: Path, catalog: str, path: str, live: list[str]
+) -> None:
+    root = build_tree(tmp_path, catalog + CANARY)
+    before = read(root, path, "chat-canary")
+    result = take(root, path, live)
+    assert [item.reason for item in result.not_taken] == []
+    assert result.taken[0].setting == "patch.Deployment/stable"
+    assert read(root, path) == live
+    assert read(root, path, "chat-canary") == before
+
+
+def test_list_with_interpolations_that_the_canary_shares_is_refused(tmp_path: Path) -> None:
+    root = build_tree(tmp_path, "args: ['--name=${name}', --y]\n" + CANARY)
+    (refused, *_) = take(root, ARGS, ["--name=chat", "--z"]).not_taken
+    assert f"`args` in {OVERLAY} also changes Deployment chat-canary" in refused.reason
+    assert "would lose the interpolations of the others" in refused.reason
+
+
+def test_list_that_no_layer_sets_is_written_whole(tmp_path: Path) -> None:
+    root = build_tree(tmp_path)
+    path = "spec.template.spec.containers[model].securityContext.capabilities.drop"
+    live = [*read(root, path), "NET_RAW"]
+    result = take(root, path, live)
+    assert [item.reason for item in result.not_taken] == []
+    assert result.taken[0].setting == "security.dropCapabilities"
+    assert read(root, path) == live
+
+
 def test_item_that_the_overlay_cannot_edit_alone_is_refused(tmp_path: Path) -> None:
     overlay = "args: {append: [--x]}   # prod\n"
     root = build_tree(tmp_path, "args: ['--tag=${image.tag}']\n", overlay)
