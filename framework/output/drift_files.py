@@ -7,7 +7,8 @@ reported.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -66,20 +67,51 @@ def find_neighbours(folder: Path, environment: str) -> tuple[Neighbour, ...]:
     return tuple(found)
 
 
+@contextmanager
+def _lock_history(folder: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lock of the history, or none where the folder has no locks.
+
+    A lock file of another user, or a file system without locks, refuses it. Then a line of the
+    history may be lost if two checks end at once, which is less than the reports.
+    """
+    # Everybody who can write the folder also needs the lock, so the umask does not apply to it.
+    lock = FileLock(folder / _LOCK, timeout=_MAX_WAIT_S, mode=0o666)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except OSError as exc:
+        warn(
+            f"OUT={folder}: the history is written without a lock, because {_LOCK} cannot be "
+            f"locked: {exc.strerror or exc}; two checks at once may lose a line of it"
+        )
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def write_reports(
-    folder: Path, run: DriftRun, history: History, prefix: str = ""
+    folder: Path,
+    run: DriftRun,
+    history: History,
+    prefix: str = "",
+    warn: Callable[[str], None] = lambda text: None,
 ) -> tuple[Path, ...]:
     """Writes the reports and the history; returns the paths of the reports.
 
     Every file is complete or as it was before: all are written beside their places first, and then
-    renamed. Raises FrameworkError if the folder cannot be written.
+    renamed. `warn` is called if the history cannot be locked. Raises FrameworkError if the folder
+    cannot be written.
     """
     reports = render_reports(run, history, find_neighbours(folder, run.environment), prefix)
     files = {name: text.encode() for name, text in reports.items()}
     temporary: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / _LOCK, timeout=_MAX_WAIT_S):
+        with _lock_history(folder, warn):
             merged = history.with_other_stacks(load_history(folder), run)
             files[HISTORY] = merged.render().encode()
             if history.damaged:
