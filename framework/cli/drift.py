@@ -36,10 +36,8 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     started, checked = time.monotonic(), datetime.now(UTC)
     try:
         report = check_stack(root, options)
-        history = _read_history(folder) if folder else None
-        report = history.with_hidden_findings(report) if history else report
         run = DriftRun(options.environment, checked, (report,), seconds=time.monotonic() - started)
-        history = history.add(run) if history else None
+        history = _read_history(folder).add(run) if folder else None
         # The history has this check already, so a new finding was first found now, after the last
         # `up`, and does not count as returned.
         since = history.find_first_checks(report.stack.name) if history else {}

@@ -11,7 +11,6 @@ from framework.drift.acceptance import apply_accept_rules
 from framework.drift.autoscaled import find_out_of_range
 from framework.drift.fields import DesiredObjects, build_findings
 from framework.drift.foreign import (
-    ForeignObjects,
     find_foreign,
     find_scale_target,
     name_autoscalers,
@@ -85,7 +84,7 @@ def find_drift(
         deletions=tuple(sorted(deletions)),
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
-        warnings=(*recorded.messages, *_list_warnings(request, foreign), *warnings),
+        warnings=(*recorded.messages, *_find_holders(request), *warnings),
         problems=tuple(sorted({*(str(error) for _, error in problems), *foreign.problems})),
         unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
@@ -161,26 +160,6 @@ def _list_unread(objects: Iterable[RecordedObject]) -> Iterator[Unread]:
         # Only with its autoscaler is it known whether the replicas of a Deployment are drift.
         if obj.kind == "HorizontalPodAutoscaler" and (target := find_scale_target(obj.inputs)):
             yield Unread(*target)
-
-
-def _list_warnings(request: Request, foreign: ForeignObjects) -> Iterator[str]:
-    yield from _find_holders(request)
-    yield from _describe_unlisted(foreign, request)
-
-
-def _describe_unlisted(foreign: ForeignObjects, request: Request) -> Iterator[str]:
-    """Yields a warning about the custom kinds that the account may not list."""
-    if not foreign.unlisted:
-        return
-    kinds = sorted({kind for kind, _ in foreign.unlisted})
-    namespaces = sorted({namespace for _, namespace in foreign.unlisted})
-    environment = request.stack.environment
-    yield (
-        f"warning: {', '.join(kinds)}: not listed, because the account may not list "
-        f"{'it' if len(kinds) == 1 else 'them'} in {', '.join(namespaces)}; foreign objects of "
-        f"{'this kind' if len(kinds) == 1 else 'these kinds'} are not found; next: apply the "
-        f"rules of `python -m tools.drift_rbac {environment} --custom`"
-    )
 
 
 def _sort_key(finding: Finding) -> tuple[bool, bool, bool, str, str, str, str]:

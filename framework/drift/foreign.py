@@ -89,17 +89,10 @@ _MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAcc
 
 @dataclass
 class ForeignObjects:
-    """The foreign objects of a stack. `problems` name the kinds that could not be listed.
-
-    `unlisted` are custom kinds that the account may not list, with their Namespaces. They are no
-    problem: the stack itself has no object of them, so everything that it owns was compared, and a
-    new version that looks for further kinds must not make every nightly check fail. The report
-    names them each time, and what an earlier check found of them stays open.
-    """
+    """The foreign objects of a stack. `problems` name the kinds that could not be listed."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    unlisted: list[tuple[str, str]] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     autoscalers: dict[tuple[str, str], Finding] = field(default_factory=dict)
     """Foreign autoscalers by the `namespace/name` and the kind of what they scale."""
@@ -134,11 +127,7 @@ def find_foreign(
             continue
         objects, failed = _list_objects(provider, recorded_kinds, namespace)
         found.unread += _list_unread(failed, namespace)
-        unlisted = {key for key, error in failed.items() if stack.may_miss(key, error)}
-        found.unlisted += [(kind, namespace) for _, kind in sorted(unlisted)]
-        found.problems += _describe_failures(
-            {key: error for key, error in failed.items() if key not in unlisted}
-        )
+        found.problems += _describe_failures(failed)
         owners = _Owners(provider, stack, namespace, objects)
         _find_in_namespace(found, stack, namespace, objects, failed.keys(), owners)
         found.problems += owners.problems
@@ -164,17 +153,10 @@ class _OwnObjects:
         self._pending_deletions = recorded.pending_deletions
         self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
         self._planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
-        own = (*self.models, *(self._planned or ()))
-        self._kinds = {(group, kind) for group, kind, _ in own}
 
     def has(self, obj: Object) -> bool:
         """Returns whether an object is recorded."""
         return _identify(obj) in self.models
-
-    def may_miss(self, key: tuple[str, str], error: FrameworkError) -> bool:
-        """Returns whether an error is only that a custom kind of others may not be listed."""
-        is_forbidden = isinstance(error, ApiError) and error.status == 403
-        return is_forbidden and key in _CUSTOM and key not in self._kinds
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.
@@ -414,13 +396,17 @@ def _describe_failures(failed: Mapping[tuple[str, str], FrameworkError]) -> list
         is_forbidden = isinstance(error, ApiError) and error.status == 403
         (forbidden if is_forbidden else others).append(key)
     problems = [str(failed[key]) for key in others]
-    if len(forbidden) == 1:
+    is_custom = bool(_CUSTOM & set(forbidden))
+    if len(forbidden) == 1 and not is_custom:
+        # The same text as for a recorded object of this kind, so that it is one problem.
         problems.append(str(failed[forbidden[0]]))
     elif forbidden:
         kinds = ", ".join(kind for _, kind in forbidden[1:])
+        more = f"; forbidden as well: {kinds}" if kinds else ""
+        option = " --custom" if is_custom else ""
         problems.append(
-            f"{failed[forbidden[0]]}; forbidden as well: {kinds}; "
-            "docs/nightly.md shows how to write the rules that the check needs"
+            f"{failed[forbidden[0]]}{more}; next: apply the rules of "
+            f"`python -m tools.drift_rbac ENV{option}`, see docs/nightly.md"
         )
     return problems
 

@@ -17,7 +17,6 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, find_danger
 from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.run import DriftRun, Verdict, find_verdict
@@ -26,7 +25,6 @@ HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
 _MAX_CHECKS = 400
 """Checks of one stack that are kept: more than a year of nights."""
 _MAX_RESOLVED = 200
-_MAX_HIDDEN = 3
 # Two jobs at once differ by less.
 _MAX_SKEW = timedelta(hours=1)
 # The line before the last names the findings too, in case the last one is damaged.
@@ -129,19 +127,6 @@ class History:
         if not entries or entries[-1].checked != report.checked:
             return ()
         return entries[-1].resolved
-
-    def with_hidden_findings(self, report: DriftReport) -> DriftReport:
-        """Returns the report with a problem if drift of an earlier check could not be read again.
-
-        A custom kind that may not be listed is only a warning. But if it had drift when it could be
-        listed, the check is not clean: somebody took the right away.
-        """
-        past = (past for past in self.find_open(report.stack.name) if not past.accepted)
-        hidden = sorted(finding.title for finding in list_hidden(past, report.unread))
-        if not hidden or report.problems:
-            return report
-        problem = f"{list_names(hidden, _MAX_HIDDEN)}: was drift, and could not be read again"
-        return replace(report, problems=(problem,))
 
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""

@@ -300,8 +300,7 @@ def render_rule(rule: AcceptRule | None) -> str:
 def render_next(run: DriftRun) -> str:
     """Returns the number of differences, the next commands, and the exit code."""
     if run.verdict is Verdict.CLEAN:
-        is_limited = any(report.unread for report in run.reports)
-        return f"No differences{' in what could be read' if is_limited else ''}."
+        return "No differences."
     lines = []
     if run.findings:
         lines.append(f"{render_count(len(run.findings), 'difference')}.")

@@ -234,20 +234,6 @@ def test_incomplete_check_resolves_what_it_could_read(
     assert sum(count_metric(run, history)) == len(hidden)
 
 
-def test_drift_of_a_kind_that_may_no_longer_be_listed_is_a_problem() -> None:
-    policies = (Unread("CiliumNetworkPolicy", "ml/", is_foreign=True),)
-    clean = DriftReport(PROD, (), unread=policies, checked=CHECKED + timedelta(days=1))
-    before = History().add(check(0, FOREIGN_POLICY, SCALED))
-    (problem,) = before.with_hidden_findings(clean).problems
-    assert problem.startswith("CiliumNetworkPolicy ml/deny foreign: was drift")
-    for history in (
-        History(),
-        History().add(check(0, SCALED)),
-        History().add(check(0, FOREIGN_POLICY, accepted=True)),
-    ):
-        assert history.with_hidden_findings(clean) == clean
-
-
 def test_history_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     history = History().add(check(0, FIRST)).add(check(1, SECOND, THIRD))
     (tmp_path / HISTORY).write_text(history.render())
