@@ -218,8 +218,9 @@ def _write(
     from framework.output.drift_files import write_reports
 
     history = history or _read_history(folder).add(run)
-    files = write_reports(folder, run, history, find_prefix(root))
-    for problem in history.problems:
+    warnings: list[str] = []
+    files = write_reports(folder, run, history, find_prefix(root), warnings.append)
+    for problem in (*history.problems, *warnings):
         print(problem, file=sys.stderr)
     if show:
         print(f"wrote {folder}/: {', '.join(file.name for file in files)}")
