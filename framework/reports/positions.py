@@ -67,6 +67,8 @@ class SettingFinder:
         candidates |= keys
         # The name of a model or an environment has no line: its position is a file or a folder.
         explained = settings.explainer.explain_settings(sorted(keys))
+        if not keys:
+            explained = settings.list_entry_keys(name, path)
         written = [setting for setting in explained if ":" in (setting.position or "")]
         latest = max(written, key=lambda setting: _rank(setting, model), default=None)
         return str(latest.position) if latest else ""
@@ -94,21 +96,30 @@ class _ModelSettings:
 
     def find(self, name: str, path: FieldPath, candidates: Iterable[str] | None) -> set[str]:
         """Returns the keys of the settings behind a field; all are candidates if None."""
-        try:
-            index, found = self.explainer.find_field(f"{name}.{path}")
-        except FrameworkError:
-            # A custom resource may have a field that nothing in the plan explains.
-            return set()
-        fields = {
-            tracked: value
-            for tracked, field, value in walk_tracked(self.explainer.manifests[index].object)
-            if is_leaf(value) and (field.is_within(found) or found.is_within(field))
-        }
+        index, fields = self._read_fields(name, path)
         return {
             key
             for key in (self._written if candidates is None else self._written & {*candidates})
             for changed in self._find_changed(key).get(index, ())
             if any(get_tracked(changed, field) != value for field, value in fields.items())
+        }
+
+    def list_entry_keys(self, name: str, path: FieldPath) -> tuple[ExplainedSetting, ...]:
+        """Returns the keys of entries that a field repeats: `http`, the name of a port."""
+        return tuple(self.explainer.list_entry_keys(*self._read_fields(name, path)))
+
+    def _read_fields(self, name: str, path: FieldPath) -> tuple[int, dict[FieldPath, Any]]:
+        """Returns the index of a manifest, and its values at or around a path by tracked path."""
+        try:
+            index, found = self.explainer.find_field(f"{name}.{path}")
+        except FrameworkError:
+            # A custom resource may have a field that nothing in the plan explains.
+            return 0, {}
+        manifest = self.explainer.manifests[index].object
+        return index, {
+            tracked: value
+            for tracked, field, value in walk_tracked(manifest)
+            if is_leaf(value) and (field.is_within(found) or found.is_within(field))
         }
 
     def _find_changed(self, key: str) -> dict[int, list[Mapping[str, Any]]]:

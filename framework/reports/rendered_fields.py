@@ -181,6 +181,24 @@ class FieldExplainer:
                     changed.setdefault(index, []).append(same.object)
         return {index: objects for index, objects in changed.items() if index not in needing}
 
+    def list_entry_keys(
+        self, index: int, fields: Mapping[FieldPath, Any]
+    ) -> Iterator[ExplainedSetting]:
+        """Yields the keys of entries that a field repeats, such as the name of a port.
+
+        `fields` are the values of one manifest by their tracked paths.
+        """
+        values = {str(value) for value in fields.values()}
+        for entry, (source, setting) in self._explainer.settings.items():
+            if setting.path[-1] not in values:
+                continue
+            changed = setting.rename_key(source.settings)
+            manifests = self._plan(source, changed) if changed else None
+            same = _find_same_object(manifests or (), self._manifests[index])
+            after = _flatten_renamed(same) if same is not None else {}
+            if any(after.get(str(field), value) != value for field, value in fields.items()):
+                yield self._explainer.explain_key(entry)
+
     def explain_settings(self, keys: Iterable[str]) -> tuple[ExplainedSetting, ...]:
         """Explains settings, without those of which another one is a part."""
         shown = _without_parents([*keys])
@@ -260,9 +278,7 @@ class FieldExplainer:
             same = _find_same_object(manifests or (), self._manifests[index])
             if same is None:
                 continue
-            # List items are identified by their names, so the renamed key is in the paths as well.
-            renamed = _flatten(same.object, ROOT).items()
-            after = {path.replace(RENAMED, ""): value for path, value in renamed}
+            after = _flatten_renamed(same)
             for field in before.keys() & after.keys():
                 if before[field] != after[field] and setting.path[-1] in str(before[field]):
                     key = self._explainer.explain_key(entry)
@@ -366,6 +382,13 @@ def _flatten(manifest: Mapping[str, Any], below: FieldPath) -> dict[str, Any]:
         for tracked, _, value in walk_tracked(manifest)
         if is_leaf(value) and tracked.is_within(below)
     }
+
+
+def _flatten_renamed(manifest: Manifest) -> dict[str, Any]:
+    """Flattens a manifest with a renamed key as if the key had its old name in the paths."""
+    # List items are identified by their names, so the renamed key is in the paths as well.
+    renamed = _flatten(manifest.object, ROOT).items()
+    return {path.replace(RENAMED, ""): value for path, value in renamed}
 
 
 def _locate(manifest: Mapping[str, Any], path: FieldPath) -> FieldPath | None:

@@ -20,6 +20,11 @@ SOURCES = {
     # The repository of the image is set by a profile, which other models have, too.
     "spec.template.spec.containers[model].image": "catalog/churn.yaml: image:",
     "spec.strategy.rollingUpdate.maxSurge": "catalog/_defaults.yaml: maxSurge:",
+    # The keys `http` of `ports` and `artifact` of `volumes`, which no value of a setting changes.
+    "spec.template.spec.containers[model].ports[8080].name": (
+        "catalog/_profiles/mlserver.yaml: ports:"
+    ),
+    "spec.template.spec.volumes[artifact].name": "catalog/_profiles/s3-artifact.yaml: artifact:",
     # The name of a model is the name of its file, and has no line.
     'metadata.labels["app.kubernetes.io/name"]': "catalog/churn.yaml",
     "spec.noSuchField": "catalog/churn.yaml",
