@@ -85,17 +85,19 @@ class KeptReplicas:
         it is unknown. Returns warnings: by now the command has changed the cluster, so an entry
         that cannot be removed must not hide its result.
         """
-        uids = {
-            found.id: _get_uid(found.raw.get("outputs") or {})
+        deployments = {
+            found.id: found
             for found in resources
             if found.kind == "Deployment" and not found.pending_delete
         }
-        return self._remove(
-            lambda object_id, entry: (
-                uids.get(object_id, entry["uid"]) != entry["uid"]
-                or (wanted is not None and object_id not in wanted)
-            )
-        )
+
+        def is_done(object_id: str, entry: Mapping[str, Any]) -> bool:
+            # Only here: to decode the outputs of all Deployments takes half a second.
+            found = deployments.get(object_id)
+            exists = found is not None and _get_uid(found.raw.get("outputs") or {}) != entry["uid"]
+            return exists or (wanted is not None and object_id not in wanted)
+
+        return self._remove(is_done)
 
     def _remove(self, is_done: Callable[[str, Mapping[str, Any]], bool]) -> tuple[str, ...]:
         with self._lock:
