@@ -115,18 +115,18 @@ class History:
 
     def find_new(self, report: DriftReport) -> frozenset[str] | None:
         """Returns the ids of findings that are new, no longer accepted, or worse than before."""
-        entries = self.list_checks(report.stack.name)
-        if not entries or entries[-1].checked != report.checked:
-            return None
-        return frozenset(entries[-1].new_ids)
+        entry = self._find_entry(report)
+        return frozenset(entry.new_ids) if entry else None
 
     def find_resolved(self, report: DriftReport) -> tuple[PastFinding, ...]:
         """Returns the findings of the check before that this one did not find; () without OUT=."""
+        entry = self._find_entry(report)
+        return entry.resolved if entry else ()
+
+    def _find_entry(self, report: DriftReport) -> HistoryEntry | None:
+        """Returns the entry of a check; None without OUT=, where the history has none."""
         entries = self.list_checks(report.stack.name)
-        # Without OUT= the history has no entry of this check.
-        if not entries or entries[-1].checked != report.checked:
-            return ()
-        return entries[-1].resolved
+        return entries[-1] if entries and entries[-1].checked == report.checked else None
 
     def add(self, run: DriftRun) -> History:
         """Returns the history with the checks of a run."""

@@ -265,7 +265,7 @@ class CliEngine:
             )
         exported = checkpoint = self._open(request).export_checkpoint()
         messages: tuple[str, ...] = ()
-        if checkpoint.pending or _has_pending_deletes(checkpoint):
+        if _has_leftovers(checkpoint):
             before = build_recorded(checkpoint.resources, None)
             with open_clusters(
                 request, before, self._connect_recorded, accepts_recreated=accepts_recreated
@@ -374,7 +374,7 @@ class CliEngine:
             settled, warnings = self._build_embedded().export_settled(request, known)
         else:
             messages = _describe_unfinished(opened.checkpoint)
-            if not (opened.checkpoint.pending or _has_pending_deletes(opened.checkpoint)):
+            if not _has_leftovers(opened.checkpoint):
                 return opened, messages
             with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
                 settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
@@ -401,8 +401,7 @@ class CliEngine:
         `lock` is the lock of the stack, if this command holds it: the CLI takes it for the import.
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
-        has_leftovers = opened.checkpoint.pending or _has_pending_deletes(opened.checkpoint)
-        if not has_leftovers or _read_folder(request)[1] is not None:
+        if not _has_leftovers(opened.checkpoint) or _read_folder(request)[1] is not None:
             return opened, ()
         # The recorded providers created the objects, so these are looked up through them.
         connect = self._connect_recorded
@@ -463,8 +462,7 @@ def _read_folder(request: Request) -> tuple[FileBackend | None, Checkpoint | Non
 
 def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:
     """Returns True if an interrupted command left something to settle in the state."""
-    is_interrupted = backend.journal_path.exists() or bool(checkpoint.pending)
-    return is_interrupted or _has_pending_deletes(checkpoint)
+    return backend.journal_path.exists() or _has_leftovers(checkpoint)
 
 
 def _describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
@@ -487,9 +485,10 @@ def _build_revision(exported: Checkpoint) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _has_pending_deletes(checkpoint: Checkpoint) -> bool:
-    """Returns True if the old object of a replacement is still to be deleted."""
-    return any(resource.pending_delete for resource in checkpoint.resources)
+def _has_leftovers(checkpoint: Checkpoint) -> bool:
+    """Returns True if an operation is pending, or the deletion of a replaced object."""
+    replaced = any(resource.pending_delete for resource in checkpoint.resources)
+    return bool(checkpoint.pending) or replaced
 
 
 def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:

@@ -145,7 +145,7 @@ def _merge_changes(
     """Returns the listed changes: of compared objects that of the comparison, else the CLI's."""
     components = opened.build_components(request)
     compared = {step.change.urn: step.change for step in steps}
-    live = {found.urn: found for found in opened.resources if not found.pending_delete}
+    live = opened.checkpoint.live
     return [
         build_deletion(live[change.urn], components)
         if change.op is Op.DELETE and change.urn in live
@@ -202,11 +202,15 @@ def _complete_former_urns(
 ) -> dict[str, str]:
     """Returns the URNs that renamed resources are recorded under, also of those not listed."""
     assert request.plan is not None
-    live = {found.urn for found in opened.resources if not found.pending_delete}
-    computed = find_former_urns(request.plan, opened.stack.project.name, live)
-    # The CLI may still have the former URN of what an interrupted command has renamed.
-    listed = {urn: old for urn, old in reader.former_urns.items() if urn not in live}
-    return {**computed, **{urn: old for urn, old in listed.items() if old in live}}
+    live = opened.checkpoint.live
+    computed = find_former_urns(request.plan, opened.stack.project.name, live.keys())
+    # The state of the CLI may still have the former URN of what an interrupted command has renamed.
+    listed = {
+        urn: former
+        for urn, former in reader.former_urns.items()
+        if urn not in live and former in live
+    }
+    return {**computed, **listed}
 
 
 def _complete_changes(
@@ -219,7 +223,7 @@ def _complete_changes(
     """
     assert request.plan is not None
     project = opened.stack.project.name
-    live = {found.urn: found for found in opened.resources if not found.pending_delete}
+    live = opened.checkpoint.live
     components = opened.build_components(request)
     former_urns = reader.former_urns
     # With MODEL=, the objects of other models that are not recorded yet are not created either.

@@ -234,17 +234,20 @@ class OpenedStack:
 
     def end_up(self, request: Request, result: Result) -> Result:
         """Returns the result of an `up` with the recorded outputs; records the cluster."""
-        exported = self.stack.export_checkpoint().resources
-        self.remember_cluster(exported)
+        exported = self._record_cluster()
         warnings = self.forget_replicas(request, result, exported)
         messages = (*result.messages, *warnings)
         return replace(result, outputs=read_stack_outputs(exported), messages=messages)
 
     def record_result(self) -> Mapping[str, Any]:
         """Records the cluster after a command that wrote; returns the outputs that it recorded."""
+        return read_stack_outputs(self._record_cluster())
+
+    def _record_cluster(self) -> tuple[Resource, ...]:
+        """Records the cluster; returns the resources as they are recorded now."""
         exported = self.stack.export_checkpoint().resources
         self.remember_cluster(exported)
-        return read_stack_outputs(exported)
+        return exported
 
     @contextmanager
     def restoring_inputs(self, recreated: Collection[str] = ()) -> Iterator[None]:
@@ -295,7 +298,7 @@ class OpenedStack:
         literal = set() if self.is_settled_in_memory else recorded.difference(deleted)
         urns = tuple(urns)
         arguments = [urn if urn in literal else urn.replace("::", "*::", 1) for urn in urns]
-        # An own program may register resources that nobody knows yet.
+        # Without a plan, the program may register resources with any URN.
         is_known = self.planned_urns is not None
         return fit_urns(
             arguments, recorded.union(self.planned_urns or (), urns) if is_known else None

@@ -43,8 +43,8 @@ def check_deletions(
 
     A problem is an object that somebody else recreated and, with `refuses_lost`, a kept object that
     is deleted with its Namespace. Without `refuses_lost` the latter is a note or a warning:
-    `destroy` deletes everything, and says so, but nobody expects the loss of data from a new name
-    of the Namespace.
+    `destroy` deletes everything and says so, but a user who only renames a Namespace does not
+    expect to lose data.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
     recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
