@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from framework.core.changes import Op, Preview, Progress, Result
+from framework.core.changes import Change, Op, Preview, Progress, Result
 from framework.core.stack import Stack as PulumiStack
 from framework.drift import DriftReport, find_drift
 from framework.engines.base import Request
 from framework.engines.clusters import Connection, connect_kubernetes
+from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.pulumi_cli import PulumiCli
+from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError
 from framework.kube.object_diff import compare_objects
@@ -344,3 +346,22 @@ def ops(found: Preview | Result) -> dict[str, str]:
         for change in found.changes
         if change.op is not Op.SAME
     }
+
+
+def check_changes(
+    changes: Iterable[Change],
+    resources: Iterable[Resource],
+    cluster: FakeCluster | KubernetesProvider,
+    *,
+    refuses_lost: bool = True,
+) -> Preview:
+    """Returns what the check of deletions makes of a preview with these changes."""
+    provider = cast(KubernetesProvider, cluster)
+    return check_deletions(
+        Preview(tuple(changes)),
+        resources,
+        {},
+        read_exported_state,
+        lambda _: provider,
+        refuses_lost=refuses_lost,
+    )

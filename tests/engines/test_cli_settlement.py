@@ -110,16 +110,21 @@ def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None
     assert messages == ()
 
 
-@pytest.mark.parametrize("in_folder", [True, False], ids=["folder", "only the CLI reads it"])
-def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
-    stack: Stack, in_folder: bool
-) -> None:
-    """A failed `up` leaves old objects, and the CLI's own change list then is right."""
+def leave_old_object(stack: Stack) -> None:
+    """Lets the deletion of a replaced ConfigMap, ns/x-1, fail."""
     stack.program("config_map('x', object_name='x-1')")
     stack.up()
     stack.program("config_map('x', object_name='x-2')")
     stack.cluster.refused.add("ns/x-1")
     assert stack.up().failures
+
+
+@pytest.mark.parametrize("in_folder", [True, False], ids=["folder", "only the CLI reads it"])
+def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
+    stack: Stack, in_folder: bool
+) -> None:
+    """A failed `up` leaves old objects, and the CLI's own change list then is right."""
+    leave_old_object(stack)
     opened = FakeStack(stack).open(stack)
     assert any(found.pending_delete for found in opened.resources)
     if not in_folder:
@@ -133,11 +138,7 @@ def test_cli_does_not_see_the_record_of_a_recreated_old_object(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CLI deletes by name, whatever object has the name by then."""
-    stack.program("config_map('x', object_name='x-1')")
-    stack.up()
-    stack.program("config_map('x', object_name='x-2')")
-    stack.cluster.refused.add("ns/x-1")
-    assert stack.up().failures
+    leave_old_object(stack)
     stack.cluster.recreated = {"ns/x-1"}
     fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
     opened = fake.open(stack)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from framework.core.changes import Change, Op, Preview
-from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
-from framework.kube.provider import KubernetesProvider
-from tests.engines.fakes import FakeCluster, Stack
+from tests.engines.fakes import FakeCluster, Stack, check_changes
 
 NAMESPACE, CLAIM = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim"
 PROGRAM = """
@@ -130,15 +128,7 @@ def test_only_kept_objects_of_the_deleted_namespace_are_lost(
         Change(namespace.urn, NAMESPACE, "old", op, object="new" if is_moved else "old"),
         Change(claim.urn, CLAIM, "weights", op, object="new/weights" if is_moved else claim.id),
     )
-    provider = cast(KubernetesProvider, FakeCluster())
-    found = check_deletions(
-        Preview(changes),
-        [namespace, claim],
-        {},
-        read_exported_state,
-        lambda _: provider,
-        refuses_lost=True,
-    )
+    found = check_changes(changes, [namespace, claim], FakeCluster())
     assert [problem.object for problem in found.problems] == (
         ["PersistentVolumeClaim old/weights"] if lost else []
     )
@@ -167,16 +157,8 @@ def test_claim_that_goes_with_its_pod_is_not_lost(
     metadata = {"name": "scratch", "namespace": "old", "ownerReferences": owners}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
     cluster.objects["PersistentVolumeClaim", "old/scratch"] = claim
-    provider = cast(KubernetesProvider, cluster)
     change = Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new")
-    found = check_deletions(
-        Preview((change,)),
-        [namespace],
-        {},
-        read_exported_state,
-        lambda _: provider,
-        refuses_lost=refuses,
-    )
+    found = check_changes([change], [namespace], cluster, refuses_lost=refuses)
     assert len(found.problems) == (refuses and bool(deleted))
     assert len(found.messages) == (not refuses and bool(deleted))
     for problem in found.problems:

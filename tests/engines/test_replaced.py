@@ -7,12 +7,11 @@ from typing import Any, cast
 import pytest
 
 from framework.core.changes import Change, Op, Preview
-from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
 from framework.kube.provider import KubernetesProvider
-from tests.engines.fakes import FakeCluster, Stack
+from tests.engines.fakes import FakeCluster, Stack, check_changes
 
 REASON = "is another object than the one recorded: somebody recreated it under that name"
 
@@ -96,15 +95,7 @@ def test_every_object_that_pulumi_would_delete_is_looked_at(
     cluster.objects["ConfigMap", "ns/a"] = resource.raw["inputs"]
     cluster.recreated = {"ns/a"}
     change = Change(resource.urn, resource.type, "a", op, object=object_id)
-    provider = cast(KubernetesProvider, cluster)
-    found = check_deletions(
-        Preview((change,)),
-        [resource],
-        {},
-        read_exported_state,
-        lambda _: provider,
-        refuses_lost=True,
-    )
+    found = check_changes([change], [resource], cluster)
     assert [problem.object for problem in found.problems] == ["ConfigMap ns/a"] * refused
 
 
@@ -113,11 +104,8 @@ def test_helm_release_can_be_deleted() -> None:
     type_, inputs = "kubernetes:helm.sh/v3:Release", {"chart": "redis", "name": "redis"}
     release = build_resource("redis", type=type_, inputs=inputs, outputs=inputs)
     provider = KubernetesProvider(cast(Any, None))
-    preview = Preview((Change(release.urn, type_, "redis", Op.DELETE, object=release.id),))
-    checked = check_deletions(
-        preview, [release], {}, read_exported_state, lambda _: provider, refuses_lost=True
-    )
-    assert checked == preview
+    change = Change(release.urn, type_, "redis", Op.DELETE, object=release.id)
+    assert check_changes([change], [release], provider) == Preview((change,))
 
 
 LEFT_BEHIND = "a replacement left it behind, and somebody recreated it since"
