@@ -83,7 +83,7 @@ def _may_cover(rule: AcceptRule, unread: Iterable[Unread]) -> bool:
 
 
 def _matches(rule: AcceptRule, finding: Finding) -> bool:
-    # An object that was foreign and is imported now is the stack's own: `change` tells them apart.
+    # `change` distinguishes a foreign object from the same object after it was imported.
     return rule.change in ("", finding.kind) and rule.covers(
         kind=finding.object_kind, model=finding.model, object=finding.object, path=finding.path
     )

@@ -34,7 +34,7 @@ class CustomKind:
     touch: Touch
     field: str = ""
     verb: str = ""
-    """What it does to a workload that it names."""
+    """Says what it does to a workload that it names."""
 
 
 _GATEWAY, _ISTIO = "gateway.networking.k8s.io", "networking.istio.io"

@@ -166,9 +166,9 @@ class _Copy:
         Returns the file and the setting that were edited. Errors: EditError with the reason.
         """
         finding = findings[0]
-        for each in findings:
-            if reason := _find_obstacle(each):
-                raise EditError((each.label, reason))
+        for part in findings:
+            if reason := _find_obstacle(part):
+                raise EditError((part.label, reason))
         before = self._plan(finding.model, self._stack)
         if before is None:
             reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
@@ -263,7 +263,7 @@ class _Copy:
     def _plan_elsewhere(self, name: str) -> dict[str, Objects | None]:
         """Returns the manifests of a model in every other environment, None where it does not run.
 
-        Errors: ConfigError if an environment has errors, so that nobody knows what an edit of
+        Errors: ConfigError if an environment has errors: then it is unknown what an edit of
         catalog/ would change there.
         """
         others = [e for e in list_environments(self._root) if e != self._stack.environment]
@@ -313,9 +313,9 @@ class _Copy:
             if change.adds_at_end:
                 added = escape(change.new[len(change.old) :])
                 yield overlay, [Edit(path, {"append": added})], str(FieldPath(path))
-            whole = build_whole_list(change, path, model)
-            if whole is not None:
-                yield overlay, [Edit(path, whole)], str(FieldPath(path))
+            new_list = build_whole_list(change, path, model)
+            if new_list is not None:
+                yield overlay, [Edit(path, new_list)], str(FieldPath(path))
         if not has_interpolations(settings, model):
             # A setting may also change the canary, and a patch changes only one Deployment.
             live_list = replace(finding, path=str(change.path), live=escape(change.new))

@@ -1,9 +1,9 @@
 """Takes the differences of a list whose items have no keys, such as `args`.
 
-An index says little: in front of `[--a, --b]`, a new `--v` changes both items and adds a third.
-So all differences of a list are taken together, or none. The live list is aligned with the list of
-the files, and only the items that differ are edited: the others keep their interpolations and
-comments.
+An index does not identify an item: a new `--v` in front of `[--a, --b]` changes both items and adds
+a third. So all differences of a list are taken together, or none. The live list is aligned with the
+list of the files, and only the items that differ are edited: the others keep their interpolations
+and comments.
 """
 
 from __future__ import annotations
