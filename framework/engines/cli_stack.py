@@ -226,11 +226,13 @@ class OpenedStack:
     ) -> tuple[str, ...]:
         """Forgets the kept replicas of Deployments that exist again in `exported`.
 
-        Forgets all of them once all Deployments of the stack exist. Returns warnings.
+        Without a failure it forgets all those of the models that the command works on. Returns
+        warnings.
         """
         if request.components is None and not result.failures:
             return self.kept_replicas.clear()
-        return self.kept_replicas.forget(exported, list_deployments(request.plan))
+        finished = () if result.failures else request.components or ()
+        return self.kept_replicas.forget(exported, list_deployments(request.plan), finished)
 
     def end_up(self, request: Request, result: Result) -> Result:
         """Returns the result of an `up` with the recorded outputs; records the cluster."""

@@ -205,7 +205,7 @@ def keep_replicas(
             # A replacement with another name is created before the old one is deleted, so nothing
             # is lost.
             if recorded.id == manifest.id:
-                kept.keep(recorded, replicas)
+                kept.keep(recorded, replicas, step.change.component)
             return replicas
         if Op.CREATE in ops or Op.REPLACE in ops:
             return max(declared, kept.find(manifest.id, recorded))

@@ -28,7 +28,10 @@ class ReplicasRecord(Protocol):
     """Stores the entries: a file beside the state, or tags of the stack."""
 
     def read_replicas(self) -> Entries:
-        """Returns `replicas` and `uid` of each deleted Deployment, by `namespace/name`."""
+        """Returns the entries of deleted Deployments by `namespace/name`.
+
+        Each has `replicas`, `uid` and `component`; entries of earlier versions have no component.
+        """
 
     def write_replicas(self, entries: Entries) -> None:
         """Replaces all entries. StateError."""
@@ -44,16 +47,20 @@ class KeptReplicas:
     record: ReplicasRecord
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, recorded: ObjectState, replicas: int) -> None:
+    def keep(self, recorded: ObjectState, replicas: int, component: str) -> None:
         """Records the replicas of a Deployment before it is deleted; 0 if there are none to keep.
 
-        `recorded` is the Deployment as the state has it. StateError.
+        `recorded` is the Deployment as the state has it, `component` its model. StateError.
         """
         with self._lock:
             entries = dict(self.record.read_replicas())
             entries.pop(recorded.id, None)
             if replicas:
-                entries[recorded.id] = {"replicas": replicas, "uid": _get_uid(recorded.outputs)}
+                entries[recorded.id] = {
+                    "replicas": replicas,
+                    "uid": _get_uid(recorded.outputs),
+                    "component": component,
+                }
             self._write(entries)
 
     def find(self, object_id: str, recorded: ObjectState | None) -> int:
@@ -77,13 +84,17 @@ class KeptReplicas:
         return self._remove(lambda object_id, entry: True)
 
     def forget(
-        self, resources: Iterable[Resource], wanted: Collection[str] | None = None
+        self,
+        resources: Iterable[Resource],
+        wanted: Collection[str] | None = None,
+        finished: Collection[str] = (),
     ) -> tuple[str, ...]:
         """Removes the entries of Deployments that exist again, and of those that nobody wants.
 
         `resources` are the recorded ones, and `wanted` the Deployments of the whole plan; None if
-        it is unknown. Returns warnings: by now the command has changed the cluster, so an entry
-        that cannot be removed must not hide its result.
+        it is unknown. `finished` are components of which the command left no Deployment uncreated,
+        because it deployed or destroyed them. Returns warnings: by now the command has changed the
+        cluster, so an entry that cannot be removed must not hide its result.
         """
         deployments = {
             found.id: found
@@ -95,7 +106,8 @@ class KeptReplicas:
             # Only here: to decode the outputs of all Deployments takes half a second.
             found = deployments.get(object_id)
             exists = found is not None and _get_uid(found.raw.get("outputs") or {}) != entry["uid"]
-            return exists or (wanted is not None and object_id not in wanted)
+            is_unwanted = wanted is not None and object_id not in wanted
+            return exists or is_unwanted or entry.get("component") in finished
 
         return self._remove(is_done)
 

@@ -66,15 +66,16 @@ class StackTags:
         entries = {}
         for tag, value in self._tags.items():
             if tag.startswith(_REPLICAS_PREFIX):
-                name, replicas, uid = value.split(" ")
-                entries[name] = {"replicas": int(replicas), "uid": uid}
+                # Tags of earlier versions have no component.
+                name, replicas, uid, component = [*value.split(" ", 3), ""][:4]
+                entries[name] = {"replicas": int(replicas), "uid": uid, "component": component}
         return entries
 
     def write_replicas(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replaces the tags with `replicas` and `uid` of each Deployment. StateError."""
+        """Replaces the tags with the entry of each Deployment. StateError."""
         wanted = {
             _REPLICAS_PREFIX + sha256(name.encode()).hexdigest()[:16]: (
-                f"{name} {entry['replicas']} {entry['uid']}"
+                f"{name} {entry['replicas']} {entry['uid']} {entry.get('component', '')}".rstrip()
             )
             for name, entry in entries.items()
         }

@@ -33,6 +33,9 @@ _AUTOSCALED = """
     options = {{"ignore_changes": ["spec.replicas"]}}
     register("apps/v1", "Deployment", "d", "d", {{"spec": spec}}, None, options)
 """
+_IN_MODEL = """
+    m = Model("m", opts=pulumi.ResourceOptions(provider=provider))
+""" + _AUTOSCALED.replace("None", "m")
 
 
 def find_replicas(cluster: FakeCluster) -> Any:
@@ -93,17 +96,18 @@ def test_replacement_that_was_cut_keeps_the_live_replicas(
     assert find_replicas(stack.cluster) == 2
 
 
-def test_destroyed_stack_starts_with_the_minimum(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("models", [(), ("m",)])
+def test_destroyed_deployment_starts_with_the_minimum(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, models: tuple[str, ...]
 ) -> None:
-    stack.program(_AUTOSCALED.format(1))
+    stack.program(_IN_MODEL.format(1))
     stack.up()
     stack.cluster.objects["Deployment", "ns/d"]["spec"]["replicas"] = 8
-    stack.program(_AUTOSCALED.format(2))
+    stack.program(_IN_MODEL.format(2))
     with monkeypatch.context() as patched:
         refuse_create(stack.cluster, patched)
         stack.up()
-    stack.destroy()
+    stack.destroy(*models)
     stack.up()
     assert find_replicas(stack.cluster) == 2
 
@@ -209,10 +213,12 @@ def test_entries_are_tags_where_the_state_is_not_in_a_folder(
         return KeptReplicas(StackTags(FAKE_CLI, tmp_path, PulumiStack.of("prod")))
 
     live = build_deployment("1", 8)
-    open_tags().keep(ObjectState("ns/d", live, live), 8)
+    open_tags().keep(ObjectState("ns/d", live, live), 8, "m")
     assert open_tags().find("ns/d", None) == 8
     assert len(tags) == 2
-    open_tags().clear()
+    assert open_tags().forget((), finished={"other"}) == ()
+    assert open_tags().find("ns/d", None) == 8
+    assert open_tags().forget((), finished={"m"}) == ()
     assert open_tags().find("ns/d", None) == 0
     assert tags == {"modelcatalog:cluster-uid": "u"}
 
@@ -246,7 +252,7 @@ def test_replicas_are_forgotten_once_the_deployment_exists_again(
     resources: list[Resource], wanted: set[str] | None, kept: int
 ) -> None:
     replicas, live = KeptReplicas(MemoryRecord()), build_deployment("1", 8)
-    replicas.keep(ObjectState("ns/d", live, live), 8)
+    replicas.keep(ObjectState("ns/d", live, live), 8, "m")
     assert replicas.forget(resources, wanted) == ()
     assert replicas.find("ns/d", None) == kept
 

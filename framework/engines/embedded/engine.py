@@ -511,13 +511,14 @@ class Operation:
     def forget_replicas(self, *, has_failed: bool = False) -> tuple[str, ...]:
         """Forgets the kept replicas of Deployments that exist again, and returns warnings.
 
-        Forgets all of them once all Deployments of the stack exist.
+        Without a failure it forgets all those of the models that the command works on.
         """
-        kept = KeptReplicas(self.state.backend)
-        if self._request.components is None and not has_failed:
+        kept, components = KeptReplicas(self.state.backend), self._request.components
+        if components is None and not has_failed:
             return kept.clear()
         resources = self.state.get_current().resources
-        return kept.forget(resources, list_deployments(self._request.plan))
+        finished = () if has_failed else components or ()
+        return kept.forget(resources, list_deployments(self._request.plan), finished)
 
     def check_clusters(self) -> None:
         """Connects to every recorded cluster that has objects. ClusterError, EngineError.

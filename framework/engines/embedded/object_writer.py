@@ -110,7 +110,7 @@ class ObjectWriter:
         if live is None:
             replicas = max(declared, self._kept_replicas.find(step.change.object, before))
         elif before is not None and step.delete_first:
-            self._kept_replicas.keep(before, replicas)
+            self._kept_replicas.keep(before, replicas, step.change.component)
         if not replicas:
             return inputs
         return {**inputs, "spec": {**inputs["spec"], "replicas": replicas}}

@@ -228,7 +228,7 @@ class FileBackend:
             raise StateFileError(path, str(exc), remedy) from exc
 
     def write_replicas(self, entries: Mapping[str, Any]) -> None:
-        """Replaces the file with `replicas` and `uid` of each Deployment; removes an empty one."""
+        """Replaces the file with the entry of each Deployment; removes an empty one."""
         if entries:
             files.write_atomically(self.replicas_path, json.dumps(entries) + "\n")
         else:
