@@ -159,7 +159,7 @@ def _list_unread(objects: Iterable[RecordedObject]) -> Iterator[Unread]:
         yield Unread(obj.kind, obj.id)
         # Only with its autoscaler is it known whether the replicas of a Deployment are drift.
         if obj.kind == "HorizontalPodAutoscaler" and (target := find_scale_target(obj.inputs)):
-            yield Unread(*target)
+            yield Unread(*target, path="spec.replicas")
 
 
 def _sort_key(finding: Finding) -> tuple[bool, bool, bool, str, str, str, str]:

@@ -55,6 +55,11 @@ class PastFinding:
         """The name of the object, which has no space: `namespace/name`, or `name`."""
         return self.title.partition(" ")[2].partition(" ")[0]
 
+    @property
+    def field(self) -> str:
+        """The path of the field, with which the title ends; of a whole object, the change."""
+        return self.title.partition(" ")[2].partition(" ")[2]
+
     def is_new_or_worse(self, before: PastFinding | None) -> bool:
         """Returns True if the check before did not find this drift, had it accepted, or found less
         danger."""
@@ -215,7 +220,10 @@ def list_hidden(past: Iterable[PastFinding], unread: Collection[Unread]) -> list
     return [
         finding
         for finding in past
-        if any(part.hides(finding.object_kind, finding.object, finding.change) for part in unread)
+        if any(
+            part.hides(finding.object_kind, finding.object, finding.change, finding.field)
+            for part in unread
+        )
     ]
 
 

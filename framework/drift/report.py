@@ -104,11 +104,17 @@ class Unread:
     """`namespace/name`, or `namespace/` for all objects in a Namespace."""
     is_foreign: bool = False
     """Only foreign objects of these are unknown."""
+    path: str = ""
+    """The only field that is unknown; "" for the whole object."""
 
-    def hides(self, object_kind: str, object: str, change: FindingKind | None) -> bool:
+    def hides(
+        self, object_kind: str, object: str, change: FindingKind | None, path: str = ""
+    ) -> bool:
         """Returns whether a finding of an earlier check may still be there. `change` is None if it
         is unknown, and `object` is `namespace/name`."""
         if self.is_foreign and change not in (None, FindingKind.FOREIGN):
+            return False
+        if self.path and path != self.path:
             return False
         is_object = object == self.object
         is_inside = self.object.endswith("/") and object.startswith(self.object)

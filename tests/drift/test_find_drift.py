@@ -623,7 +623,7 @@ def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
     assert set(report.unread) == {
         Unread("HorizontalPodAutoscaler", "ml/a"),
         # Without the autoscaler, its replicas may be drift.
-        Unread("Deployment", "ml/a"),
+        Unread("Deployment", "ml/a", path="spec.replicas"),
         Unread("HorizontalPodAutoscaler", "ml/", is_foreign=True),
         Unread("ConfigMap", "ml/", is_foreign=True),
     }

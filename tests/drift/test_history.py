@@ -219,6 +219,8 @@ SCALED = build_finding(FindingKind.CHANGED, DEPLOYMENT, "ml/chat", "spec.replica
         ((Unread("Deployment", "ml/", is_foreign=True),), set()),
         ((Unread("Deployment", "ml/chat"),), {SCALED.id}),
         ((Unread("Deployment", "ml/chat-2"),), set()),
+        ((Unread("Deployment", "ml/chat", path="spec.replicas"),), {SCALED.id}),
+        ((Unread("Deployment", "ml/chat", path="spec.paused"),), set()),
         ((Unread("", "ml/"),), {FOREIGN_POLICY.id, SCALED.id}),
     ],
 )
