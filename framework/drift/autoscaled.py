@@ -15,6 +15,7 @@ from framework.drift.fields import DesiredObjects
 from framework.drift.foreign import find_scale_target
 from framework.drift.grouping import parse_time
 from framework.drift.report import Finding, FindingKind
+from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.kube.managed_fields import entries, owner_of
 
@@ -35,6 +36,28 @@ def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObject
         elif allowed := desired.find_external_range(item.recorded):
             found += _check_external(item, allowed)
     return found
+
+
+def find_unknown_ranges(
+    compared: Iterable[ComparedObject],
+    desired: DesiredObjects,
+    recorded: Iterable[RecordedObject],
+) -> list[RecordedObject]:
+    """Returns the Deployments whose replicas cannot be checked, because their files have errors.
+
+    Something outside of the stack scales them (`autoscaling.external`), and only the files have the
+    range. The other Deployments with `autoscaling` have a recorded autoscaler.
+    """
+    autoscalers = [obj for obj in recorded if obj.kind == "HorizontalPodAutoscaler"]
+    scaled = {find_scale_target(obj.inputs) for obj in autoscalers}
+    return [
+        obj
+        for item in compared
+        if str(_REPLICAS) in (obj := item.recorded).ignore_changes
+        and not desired.is_known(obj.component)
+        and (obj.kind, obj.id) not in scaled
+        and _read_replicas(item) is not None
+    ]
 
 
 def _check_external(target: ComparedObject, allowed: tuple[int, int]) -> Iterator[Finding]:

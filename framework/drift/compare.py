@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from framework.core.commands import make_command
 from framework.core.errors import FrameworkError
+from framework.core.stack import Stack
+from framework.core.suggestions import list_names
 from framework.drift.acceptance import apply_accept_rules
-from framework.drift.autoscaled import find_out_of_range
+from framework.drift.autoscaled import find_out_of_range, find_unknown_ranges
 from framework.drift.fields import DesiredObjects, build_findings
 from framework.drift.foreign import (
     find_foreign,
@@ -19,6 +22,7 @@ from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.sources import add_sources
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import (
+    Clusters,
     Connect,
     connect_kubernetes,
     open_clusters,
@@ -27,6 +31,7 @@ from framework.engines.live_objects import ComparedObject, compare_with_cluster
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
 from framework.kube.last_applied import compare_with_last_applied
+from framework.kube.objects import Object, object_name
 
 
 def find_drift(
@@ -47,29 +52,22 @@ def find_drift(
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
     behind each field, in seconds. `accepts_recreated` is for a refresh, which forgets the old one.
     """
-    problems: list[tuple[RecordedObject, FrameworkError]] = []
     plan = None if unplanned is None else request.plan
+    desired = DesiredObjects(plan, unplanned or frozenset())
     with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
         # A cluster that does not answer ends the check, before a report exists that could be clean.
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
             clusters.connect(provider)
-        compared = compare_with_cluster(
-            # One call for each kind and Namespace. A report may be as old as such a list, at most
-            # ten seconds.
-            recorded.objects,
-            clusters,
-            compare_with_last_applied,
-            listed=True,
-            on_error=lambda obj, error: problems.append((obj, error)),
-        )
-        foreign = find_foreign(recorded, clusters, request.injectors, plan)
-    desired = DesiredObjects(plan, unplanned or frozenset())
+        compared, errors = _compare(recorded, clusters)
+        foreign = find_foreign(recorded, clusters, desired, request.injectors)
     findings, pending, deletions = _collect(compared, desired, request)
     findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired)])
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
         findings = add_sources(findings, request, plan)
-    unread = (*_list_unread(obj for obj, _ in problems), *foreign.unread)
+    unscaled = find_unknown_ranges(compared, desired, recorded.objects)
+    unknown = _describe_unknown(unscaled, foreign.undecided, request.stack)
+    unread = (*_list_unread([obj for obj, _ in errors], unscaled), *foreign.unread)
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key),
         request.plan.accept if request.plan else (),
@@ -85,10 +83,27 @@ def find_drift(
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
-        problems=tuple(sorted({*(str(error) for _, error in problems), *foreign.problems})),
+        problems=tuple(sorted({*(str(error) for _, error in errors), *foreign.problems, *unknown})),
         unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
     )
+
+
+def _compare(
+    recorded: RecordedObjects, clusters: Clusters
+) -> tuple[list[ComparedObject], list[tuple[RecordedObject, FrameworkError]]]:
+    """Returns the recorded objects with the live ones, and those that could not be read."""
+    errors: list[tuple[RecordedObject, FrameworkError]] = []
+    compared = compare_with_cluster(
+        # One call for each kind and Namespace. A report may be as old as such a list, at most
+        # ten seconds.
+        recorded.objects,
+        clusters,
+        compare_with_last_applied,
+        listed=True,
+        on_error=lambda obj, error: errors.append((obj, error)),
+    )
+    return compared, errors
 
 
 def _build_kubectl_options(request: Request, recorded: RecordedObjects) -> tuple[str, ...]:
@@ -153,13 +168,36 @@ def _find_holders(request: Request) -> list[str]:
     ]
 
 
-def _list_unread(objects: Iterable[RecordedObject]) -> Iterator[Unread]:
-    """Yields what the recorded objects that could not be read hide."""
-    for obj in objects:
+def _list_unread(
+    unread: Iterable[RecordedObject], unscaled: Iterable[RecordedObject]
+) -> Iterator[Unread]:
+    """Yields what the recorded objects that could not be read hide, and those whose range of
+    replicas is unknown."""
+    for obj in unscaled:
+        yield Unread(obj.kind, obj.id, path="spec.replicas")
+    for obj in unread:
         yield Unread(obj.kind, obj.id)
         # Only with its autoscaler is it known whether the replicas of a Deployment are drift.
         if obj.kind == "HorizontalPodAutoscaler" and (target := find_scale_target(obj.inputs)):
             yield Unread(*target, path="spec.replicas")
+
+
+def _describe_unknown(
+    unscaled: Sequence[RecordedObject], undecided: Sequence[Object], stack: Stack
+) -> Iterator[str]:
+    """Yields the problems that only the files could decide, and these have errors."""
+    remedy = f"next: fix the errors that `{make_command('validate', stack.environment)}` shows"
+    if unscaled:
+        yield (
+            f"{list_names([f'{obj.kind} {obj.id}' for obj in unscaled])}: spec.replicas cannot be "
+            f"checked, because the range of `autoscaling` is in files with errors; {remedy}"
+        )
+    if undecided:
+        names = sorted(f"{obj['kind']} {object_name(obj['metadata'])}" for obj in undecided)
+        yield (
+            f"{list_names(names)}: created by Pulumi and not recorded, and whether the files still "
+            f"have it is unknown, because they have errors; {remedy}"
+        )
 
 
 def _sort_key(finding: Finding) -> tuple[bool, bool, bool, str, str, str, str]:

@@ -56,6 +56,11 @@ class DesiredObjects:
         """Returns whether the plan has the desired state of a model."""
         return self._has_plan and model not in self._unplanned
 
+    @property
+    def objects(self) -> Iterator[Object]:
+        """The objects of all manifests, recorded or not."""
+        return (manifest.object for manifest in self._manifests.values())
+
     def find(self, recorded: RecordedObject) -> Object | None:
         """Returns the desired inputs of a recorded object; None if the plan does not have it."""
         manifest = self._manifests.get(_key(recorded))

@@ -18,12 +18,13 @@ from framework.core.drift_rules import Injector
 from framework.core.errors import FrameworkError
 from framework.drift.changed_pods import find_changed_pod
 from framework.drift.custom_kinds import CUSTOM_KINDS
+from framework.drift.fields import DesiredObjects
 from framework.drift.report import Finding, FindingKind, Unread
 from framework.drift.touching import StackPods, find_resized
 from framework.engines.base import RecordedObject, RecordedObjects
 from framework.engines.clusters import CALLS_AT_ONCE, Clusters
 from framework.kinds.kind import build_type_token
-from framework.kinds.naming import STACK_LABELS
+from framework.kinds.naming import NAME_LABEL, STACK_LABELS
 from framework.kube.api_error import ApiError
 from framework.kube.managed_fields import (
     direct_entries,
@@ -32,7 +33,6 @@ from framework.kube.managed_fields import (
 from framework.kube.objects import Object, group_of, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
-from framework.plan import StackPlan
 
 # API versions of the kinds that a model can have, and of those that own, select, size or limit
 # Pods. For the kinds of the second table, only the metadata is listed. Secrets are not listed: the
@@ -94,6 +94,9 @@ class ForeignObjects:
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
+    undecided: list[Object] = field(default_factory=list)
+    """Objects that Pulumi created and that are not recorded. Only the files would tell whether they
+    are lost, and these have errors."""
     autoscalers: dict[tuple[str, str], Finding] = field(default_factory=dict)
     """Foreign autoscalers by the `namespace/name` and the kind of what they scale."""
 
@@ -101,16 +104,16 @@ class ForeignObjects:
 def find_foreign(
     recorded: RecordedObjects,
     clusters: Clusters,
+    desired: DesiredObjects,
     injectors: Sequence[Injector] = (),
-    plan: StackPlan | None = None,
 ) -> ForeignObjects:
     """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
 
-    Ignores what an entry of `injectors` writes into a Pod. With the `plan`, also reports objects
-    that Pulumi created and that are neither planned nor recorded.
+    An object that Pulumi created is reported if it is neither desired nor recorded. Ignores what an
+    entry of `injectors` writes into a Pod.
     """
     found = ForeignObjects()
-    stack = _OwnObjects(recorded, plan, injectors)
+    stack = _OwnObjects(recorded, desired, injectors)
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
@@ -141,7 +144,7 @@ class _OwnObjects:
     def __init__(
         self,
         recorded: RecordedObjects,
-        plan: StackPlan | None,
+        desired: DesiredObjects,
         injectors: Sequence[Injector],
     ) -> None:
         self.pods, self.injectors = StackPods(recorded.objects), injectors
@@ -152,7 +155,8 @@ class _OwnObjects:
         }
         self._pending_deletions = recorded.pending_deletions
         self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
-        self._planned = {_identify(m.object) for _, m in plan.list_manifests()} if plan else None
+        self._desired = desired
+        self._planned = set(map(_identify, desired.objects))
 
     def has(self, obj: Object) -> bool:
         """Returns whether an object is recorded."""
@@ -162,15 +166,19 @@ class _OwnObjects:
         """Returns True if an unrecorded object that Pulumi created is not reported.
 
         It is planned, is a claim, is the old object of a replacement, which the Pods may still
-        need, or is in a Namespace that another stack may use. True for all without a plan.
+        need, or is in a Namespace that another stack may use.
         """
         return (
-            self._planned is None
-            or obj["metadata"].get("namespace") not in self.namespaces
+            obj["metadata"].get("namespace") not in self.namespaces
             or obj["kind"] in _KEPT
             or (build_type_token(obj), object_name(obj["metadata"])) in self._pending_deletions
             or _identify(obj) in self._planned
         )
+
+    def has_errors_in_files_of(self, obj: Object) -> bool:
+        """Returns True if the files that may describe an object could not be read."""
+        labels = obj["metadata"].get("labels") or {}
+        return not self._desired.is_known(str(labels.get(NAME_LABEL, "")))
 
 
 class _Owners:
@@ -273,6 +281,11 @@ def _find_in_namespace(
             continue
         is_of_pulumi = _is_of_a_stack(obj)
         if is_of_pulumi and stack.accounts_for(obj):
+            continue
+        if is_of_pulumi and stack.has_errors_in_files_of(obj):
+            found.undecided.append(obj)
+            name = object_name(obj["metadata"])
+            found.unread.append(Unread(str(obj["kind"]), name, is_foreign=True))
             continue
         model, effect = stack.pods.describe_touch(obj)
         if not effect:

@@ -145,7 +145,7 @@ def compare(
     recorded: list[RecordedObject],
     live: list[Object],
     request: Request | None = None,
-    unplanned: frozenset[str] = frozenset(),
+    unplanned: frozenset[str] | None = frozenset(),
     forbidden: str = "",
     replaced: frozenset[str] = frozenset(),
     pending_deletions: frozenset[tuple[str, str]] = frozenset(),
@@ -164,6 +164,11 @@ def compare(
         today=TODAY,
         with_sources=False,
     )
+
+
+def build_scaler(name: str) -> Object:
+    spec = {"scaleTargetRef": {"name": name}, "maxReplicas": 3}
+    return build("HorizontalPodAutoscaler", name, spec=spec)
 
 
 def findings(report: DriftReport) -> list[tuple[str, FindingKind, str]]:
@@ -206,7 +211,8 @@ def test_changed_field_has_both_values_and_its_writer(root: Path) -> None:
 )
 def test_replicas_of_an_autoscaler_are_no_drift(root: Path, more: dict[str, Any]) -> None:
     recorded = record(build("Deployment", "a", spec={"replicas": 2}), **more)
-    assert compare(root, [recorded], [build("Deployment", "a", spec={"replicas": 5})]).clean
+    live = build("Deployment", "a", spec={"replicas": 5})
+    assert compare(root, [recorded], [live]).findings == ()
 
 
 def test_missing_objects_come_last(root: Path) -> None:
@@ -615,8 +621,29 @@ def test_rule_without_effect_is_reported_unless_its_kind_could_not_be_read(
     assert bool(warnings) is warns
 
 
+@pytest.mark.parametrize("unplanned", [frozenset({"a"}), None], ids=["model", "all"])
+def test_replicas_whose_range_is_in_files_with_errors_are_a_problem(
+    root: Path, unplanned: frozenset[str] | None
+) -> None:
+    """Otherwise an error in a file would resolve that somebody scaled the model to 0."""
+    deployment, scaler = build("Deployment", "a", spec={"template": {}}), build_scaler("b")
+    other = build("Deployment", "b", spec={"template": {}})
+    recorded = [
+        record(deployment, "a", ignore_changes=("spec.replicas",)),
+        record(other, "b", ignore_changes=("spec.replicas",)),
+        record(scaler, "b"),
+    ]
+    live = build("Deployment", "a", spec={"replicas": 0, "template": {}})
+    report = compare(root, recorded, [live, other, scaler], plan_of(root, other), unplanned)
+    assert report.unread == (Unread("Deployment", "ml/a", path="spec.replicas"),)
+    (problem,) = report.problems
+    assert problem.startswith("Deployment ml/a: spec.replicas cannot be checked")
+    assert "make validate ENV=dev" in problem
+    assert compare(root, recorded, [live, other, scaler], plan_of(root, deployment)).problems == ()
+
+
 def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
-    scaler = build("HorizontalPodAutoscaler", "a", spec={"scaleTargetRef": {"name": "a"}})
+    scaler = build_scaler("a")
     objects = [scaler, build("Service", "a"), build("Namespace", "ml", "")]
     forbidden = "HorizontalPodAutoscaler ConfigMap"
     report = compare(root, [record(obj, "a") for obj in objects], objects, forbidden=forbidden)

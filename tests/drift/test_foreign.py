@@ -13,7 +13,7 @@ from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.grouping import Danger, find_danger, group_findings
 from framework.drift.report import Unread
 from framework.engines.base import RecordedObject
-from framework.kinds.naming import STACK_LABELS
+from framework.kinds.naming import NAME_LABEL, STACK_LABELS
 from framework.output.drift import render_change
 from framework.plan.rendered import selects
 from tests.drift.test_find_drift import Object, build, compare, plan_of, record, root
@@ -475,6 +475,21 @@ def test_object_of_pulumi_that_is_neither_planned_nor_recorded_is_reported(
     assert [f.object for f in found] == (["ml/old"] if kind == "Deployment" else [])
     assert all(f.note.startswith("Pulumi created it") for f in found)
     assert find(recorded[1:]) == []
+
+
+@pytest.mark.parametrize("unplanned", [frozenset({"a"}), None], ids=["model", "all"])
+def test_object_of_pulumi_is_a_problem_while_its_files_have_errors(
+    root: Path, unplanned: frozenset[str] | None
+) -> None:
+    """Otherwise an error in a file would resolve that somebody restored it from a backup."""
+    labels = {**STACK_LABELS, NAME_LABEL: "a"}
+    lost = written(build("Service", "old"), "pulumi-kubernetes-1a2b3c4d", labels=labels)
+    recorded = [record(obj, "a") for obj in OURS]
+    report = compare(root, recorded, [*OURS, lost], plan_of(root, DEPLOYMENT), unplanned)
+    assert report.findings == ()
+    assert report.unread == (Unread("Service", "ml/old", is_foreign=True),)
+    (problem,) = report.problems
+    assert problem.startswith("Service ml/old: created by Pulumi and not recorded")
 
 
 MESH = "AuthorizationPolicy CiliumNetworkPolicy"
