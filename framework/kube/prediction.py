@@ -103,7 +103,7 @@ class ObjectPredictor(ObjectReader):
             wanted = self._build_sent(inputs, urn)
             return self._diff_new(wanted, field_manager(urn, None, wanted), ignore_changes)
         wanted = self._build_wanted(urn, old, inputs, ignore_changes)
-        before = self._build_sent(old.inputs, urn)
+        before = self._build_recorded(old)
         if is_other_object(before, wanted):
             created = self._diff_new(wanted, field_manager(urn, None, wanted), ())
             # The old object is not looked at: it is deleted at the end of `up`, whatever its fields

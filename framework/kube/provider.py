@@ -139,7 +139,7 @@ class KubernetesProvider(ObjectPredictor):
         # A recreated object that has the recorded labels is taken over, as the preview showed.
         # For one without these labels this call raises RecordedNameTakenError.
         check_recreated(live, old, manager)
-        before = self._build_sent(old.inputs, urn)
+        before = self._build_recorded(old)
         live = with_owners(live, before, without_internal(old.outputs))
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         made = self._apply(live, patch)
@@ -201,7 +201,7 @@ class KubernetesProvider(ObjectPredictor):
         if live is None or self.is_terminating_with_namespace(live):
             return
         manager = field_manager(urn, old, wanted)
-        before = self._build_sent(old.inputs, urn)
+        before = self._build_recorded(old)
         live = with_owners(live, before, without_internal(old.outputs))
         patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
         live = hand_over_replicas(self._client, live, patch)
@@ -226,7 +226,7 @@ class KubernetesProvider(ObjectPredictor):
         what delays it. Raises WaitStoppedError on `stop`, RecreatedError if another object has the
         name.
         """
-        obj = self._build_sent(state.inputs, state.id)
+        obj = self._build_recorded(state)
         metadata = obj["metadata"]
         uid = state.outputs.get("metadata", {}).get("uid", "")
         self.forget(obj)
@@ -285,7 +285,7 @@ class KubernetesProvider(ObjectPredictor):
         `known` is its last known state; without outputs, it need not exist yet. Returns None on
         `stop`, and if the object cannot be watched.
         """
-        wanted = self._build_sent(known.inputs, known.id)
+        wanted = self._build_recorded(known)
         before = known.outputs.get("metadata") or {}
         with self._watches.for_object(wanted).subscribed(wanted["metadata"]["name"]) as queue:
             while not stop.is_set():

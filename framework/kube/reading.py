@@ -194,7 +194,7 @@ class ObjectReader:
         With `listed` the object may be ten seconds old, and it needs no call of its own. An object
         that somebody else recreated counts as ours if it has the recorded labels, else as gone.
         """
-        wanted = self._build_sent(state.inputs, state.id)
+        wanted = self._build_recorded(state)
         live = self.find_listed(wanted) if listed else self.get_live(wanted)
         if live is None:
             return None
@@ -207,7 +207,7 @@ class ObjectReader:
     def find_replacement(self, state: ObjectState, *, listed: bool = False) -> Object | None:
         """Returns the object of others that has the name of a recorded one, for which `read` is
         None; None if there is none, or if it is being deleted."""
-        wanted = self._build_sent(state.inputs, state.id)
+        wanted = self._build_recorded(state)
         live = self.find_listed(wanted) if listed else self.get_live(wanted)
         return None if live is None or is_terminating(live) else live
 
@@ -217,7 +217,7 @@ class ObjectReader:
         None if there is none, or if it is being deleted. Its labels do not matter: the caller is
         about to delete the recorded object, and this is another one.
         """
-        wanted = self._build_sent(state.inputs, state.id)
+        wanted = self._build_recorded(state)
         live = self.find_listed(wanted) if listed else self.get_live(wanted)
         if live is None or is_terminating(live):
             return None
@@ -236,6 +236,17 @@ class ObjectReader:
             return None
         manager = find_own_manager(live, wanted, field_manager(urn, None, wanted))
         return build_state(live, wanted, manager)
+
+    def _build_recorded(self, state: ObjectState) -> Object:
+        """Builds the object that a recorded state was sent as, with the name that it has.
+
+        The CLI creates objects with metadata.generateName, whose inputs have no name. EngineError.
+        """
+        metadata = state.inputs.get("metadata") or {}
+        if metadata.get("name") or not metadata.get("generateName"):
+            return self._build_sent(state.inputs, state.id)
+        named = {**metadata, "name": state.id.rpartition("/")[2]}
+        return self._build_sent({**state.inputs, "metadata": named}, state.id)
 
     def _build_sent(self, inputs: Mapping[str, Any], where: str) -> Object:
         """Builds the object that create, update and diff send, from a resource's inputs.

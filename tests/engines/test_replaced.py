@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from framework.core.changes import Change, Op, Preview
+from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.problems import RefusedError
+from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
+from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FakeCluster, Stack, check_changes
 
@@ -106,6 +110,54 @@ def test_helm_release_can_be_deleted() -> None:
     provider = KubernetesProvider(cast(Any, None))
     change = Change(release.urn, type_, "redis", Op.DELETE, object=release.id)
     assert check_changes([change], [release], provider) == Preview((change,))
+
+
+def test_helm_release_is_left_out_of_a_refresh() -> None:
+    type_, inputs = "kubernetes:helm.sh/v3:Release", {"chart": "redis", "name": "redis"}
+    release = build_resource("redis", type=type_, inputs=inputs, outputs=inputs)
+    assert refresh(release, KubernetesProvider(cast(Any, None))) == []
+
+
+@pytest.mark.parametrize("uid", ["1", "2"], ids=["own", "recreated"])
+@pytest.mark.parametrize("change_op", [Op.DELETE, Op.REPLACE])
+def test_object_with_a_generated_name_is_looked_up_by_its_recorded_name(
+    change_op: Op, uid: str
+) -> None:
+    """The CLI creates such objects; their inputs have no name."""
+    metadata = {"generateName": "migrate-", "namespace": "ns"}
+    named = {**metadata, "name": "migrate-x7k2p"}
+    job = {"apiVersion": "batch/v1", "kind": "Job"}
+    type_ = "kubernetes:batch/v1:Job"
+    resource = build_resource(
+        "migrate",
+        type=type_,
+        id="ns/migrate-x7k2p",
+        inputs={**job, "metadata": metadata},
+        outputs={**job, "metadata": {**named, "uid": "1"}},
+    )
+    live = {**job, "metadata": {**named, "uid": uid}}
+    client = SimpleNamespace(
+        served_kind=lambda *_: SimpleNamespace(namespaced=True),
+        get=lambda *key: live if "migrate-x7k2p" in key else None,
+    )
+    provider = KubernetesProvider(cast(Any, client))
+    # The name of the new object of a replacement is not known yet.
+    object_id = resource.id if change_op is Op.DELETE else "ns/"
+    change = Change(resource.urn, type_, "migrate", change_op, object=object_id)
+    found = check_changes([change], [resource], provider)
+    assert [item.object for item in found.problems] == ["Job ns/migrate-x7k2p"] * (uid == "2")
+    ops = {"1": Op.SAME, "2": Op.DELETE}
+    assert [item.op for item in refresh(resource, provider)] == [ops[uid]]
+
+
+def refresh(resource: Resource, provider: KubernetesProvider) -> list[Change]:
+    """Returns the changes of a refresh of one resource."""
+    recorded = build_recorded_objects([resource], Components(), lambda value: value)
+    clusters = SimpleNamespace(connect=lambda _: SimpleNamespace(provider=provider))
+    compared = compare_with_cluster(
+        recorded.objects, cast(Any, clusters), compare_with_live, listed=False
+    )
+    return [build_refresh_change(item) for item in compared]
 
 
 LEFT_BEHIND = "a replacement left it behind, and somebody recreated it since"
