@@ -307,8 +307,9 @@ class _Copy:
                 edits = build_item_edits(change, path, get_at(self._read(file), path, None))
                 if edits:
                     yield file, edits, str(FieldPath(path))
-            if get_at(self._read(overlay), path, None) is not None:
-                # A whole list in its place would lose what the overlay has there.
+            if path[0] == "patch" or get_at(self._read(overlay), path, None) is not None:
+                # A whole list in its place would lose what the overlay has there. In a patch, it
+                # would need the items above it as well: `_find_patch_candidates` writes them.
                 continue
             if change.adds_at_end:
                 added = escape(change.new[len(change.old) :])

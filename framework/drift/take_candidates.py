@@ -12,7 +12,7 @@ from typing import Any
 from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import KeyPath
 from framework.core.errors import FrameworkError
-from framework.core.field_paths import FieldPath, ItemKey, Step, list_keys
+from framework.core.field_paths import FieldPath, ItemKey, Step, get_at, list_keys, resolve
 from framework.drift.report import Finding
 from framework.drift.take_lists import ListChange
 from framework.edits.yaml_edit import Edit
@@ -73,6 +73,13 @@ def find_settings_of_list(
     if match := _LISTS.fullmatch(str(change.path)):
         found[match["key"],] = None
     for steps, _ in _explain_settings(finding, str(change.path), catalog, model):
+        if steps[0] == "patch":
+            # The explanation names a part of the patch. Its list is the setting, if it has one.
+            entry = tuple(map(str, steps[:2]))
+            below = resolve(get_at(model.merged.data, entry, {}), change.path)
+            if below is not None:
+                found[(*entry, *below)] = None
+            continue
         # The explanation may name the items of the list, such as `scheduling.tolerations[0].key`.
         depth = next((d for d, step in enumerate(steps) if isinstance(step, int)), len(steps))
         found[tuple(map(str, steps[:depth]))] = None

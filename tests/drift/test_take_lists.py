@@ -206,11 +206,26 @@ def test_list_that_the_canary_shares_is_patched(
 ) -> None:
     root = build_tree(tmp_path, catalog + CANARY)
     before = read(root, path, "chat-canary")
-    result = take(root, path, live)
+    # Later changes edit the items of the patch.
+    for changed in (live, [*live, "--w"], ["--v", *live[1:]]):
+        result = take(root, path, changed)
+        assert [item.reason for item in result.not_taken] == []
+        assert result.taken[0].setting.startswith("patch")
+        assert read(root, path) == changed
+        assert read(root, path, "chat-canary") == before
+
+
+def test_items_of_a_patch_keep_interpolations_and_comments(tmp_path: Path) -> None:
+    items = "\n".join(f"            {line.strip()}" for line in BLOCK.splitlines()[1:])
+    patch = (
+        "patch:\n  Deployment/stable:\n    spec:\n      template:\n        spec:\n"
+        f"          containers:\n          - name: model\n            args:\n{items}\n"
+    )
+    root = build_tree(tmp_path, CANARY, patch)
+    result = take(root, ARGS, [*RENDERED[:2], "--workers=4", "--new"])
     assert [item.reason for item in result.not_taken] == []
-    assert result.taken[0].setting == "patch.Deployment/stable"
-    assert read(root, path) == live
-    assert read(root, path, "chat-canary") == before
+    edited = patch.replace("workers=2", "workers=4") + "            - --new\n"
+    assert (root / OVERLAY).read_text() == edited
 
 
 def test_list_with_interpolations_that_the_canary_shares_is_refused(tmp_path: Path) -> None:
