@@ -20,13 +20,14 @@ from framework.engines.state.secrets import PassphraseCipher
 
 _FIX = "fix it, then run the same command again"
 _SETTINGS_MODE = 0o644
-# Parameters of a URL that choose who connects, and not which state is read: a job that plans may
-# have another AWS profile than the one that deploys.
-_CREDENTIAL_PARAMETERS = frozenset(
+# Parameters of a URL that choose who connects and how, and not which state is read: a job that
+# plans may have another AWS profile than the one that deploys, or another user of PostgreSQL.
+_CONNECTION_PARAMETERS = frozenset(
     {"access_id", "anonymous", "awssdk", "private_key_path", "profile"}
-    | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
+    | {"sslcert", "sslkey", "sslmode", "sslrootcert", "user", "passfile", "krbspn", "krbsrvname"}
+    | {"application_name", "fallback_application_name", "connect_timeout"}
 )
-# postgres://user:password@host/database
+# postgres://user:password@host/database, s3://bucket?endpoint=https://key:secret@host
 _USER_INFO = re.compile(r"://[^/@]*@")
 
 
@@ -54,12 +55,16 @@ class Project:
     def identify_backend(self) -> str:
         """Returns the backend as a plan file names it: two that differ hold different states.
 
-        Without users, passwords and other credentials. Without a URL it is the one that `pulumi
-        login` has chosen.
+        Without users, passwords and other parameters of the connection. Without a URL it is the one
+        that `pulumi login` has chosen.
         """
         place, _, query = (self.backend_url or _read_login()).partition("?")
         names = sorted(item for item in query.split("&") if item)
-        kept = [item for item in names if not _is_credential(item.partition("=")[0])]
+        kept = [
+            _USER_INFO.sub("://", item)
+            for item in names
+            if not _is_for_connection(item.partition("=")[0])
+        ]
         text = _USER_INFO.sub("://", place).rstrip("/")
         return "?".join([text, "&".join(kept)]) if kept else text
 
@@ -72,8 +77,8 @@ class StackConfig:
     secret_keys: frozenset[str] = frozenset()
 
 
-def _is_credential(parameter: str) -> bool:
-    return parameter in _CREDENTIAL_PARAMETERS or is_secret_name(parameter)
+def _is_for_connection(parameter: str) -> bool:
+    return parameter in _CONNECTION_PARAMETERS or is_secret_name(parameter)
 
 
 def _read_login() -> str:

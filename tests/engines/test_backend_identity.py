@@ -20,7 +20,11 @@ from framework.engines.project import Project
         ("gs://states?access_id=a&private_key_path=/k", "gs://states?anonymous=true", True),
         ("azblob://states?storage_account=a", "azblob://states?storage_account=b", False),
         ("postgres://a:b@h/db?sslmode=require", "postgres://c@h/db?sslmode=disable", True),
+        ("postgres://h/db?user=plan&passfile=/p", "postgres://h/db?user=deploy", True),
+        ("postgres://h/db?application_name=ci&connect_timeout=5", "postgres://h/db", True),
         ("postgres://h/db?table=a", "postgres://h/db?table=b", False),
+        ("postgres://h/db?search_path=a", "postgres://h/db?search_path=b", False),
+        ("s3://b?endpoint=https://id:secret@minio", "s3://b?endpoint=https://minio", True),
     ],
 )
 def test_backends_with_other_credentials_are_the_same(first: str, second: str, same: bool) -> None:
