@@ -11,12 +11,16 @@ long list gets patterns: all objects of a model that have its name need one.
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections.abc import Iterable
 
 from framework.core.errors import EngineError
 
 # The other arguments, and the variables that are added for the CLI.
 _RESERVED_BYTES = 64 * 1024
+# Linux allows a quarter of the stack, within these limits.
+_LINUX_MIN_BYTES, _LINUX_MAX_BYTES = 128 * 1024, 6 * 1024 * 1024
 # An option before each URN; each argument has a final zero byte and a pointer.
 _OPTION_BYTES = len("--exclude") + 2 * (1 + 8)
 
@@ -62,7 +66,14 @@ def fit_urns(
 
 def _find_limit() -> int:
     variables = sum(len(os.fsencode(name + value)) + 2 + 8 for name, value in os.environ.items())
-    return os.sysconf("SC_ARG_MAX") - variables - _RESERVED_BYTES
+    allowed = os.sysconf("SC_ARG_MAX")
+    if sys.platform == "linux":
+        # The rule of the kernel (fs/exec.c). `sysconf` of musl, the C library of Alpine, always
+        # returns the minimum.
+        stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        quarter = _LINUX_MAX_BYTES if stack == resource.RLIM_INFINITY else stack // 4
+        allowed = max(_LINUX_MIN_BYTES, min(quarter, _LINUX_MAX_BYTES))
+    return allowed - variables - _RESERVED_BYTES
 
 
 def _measure(argument: str) -> int:

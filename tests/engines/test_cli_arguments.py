@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import resource
+import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import pytest
 
@@ -44,6 +47,24 @@ def test_long_list_means_the_same_resources(limit: int, is_pattern: bool) -> Non
     fitting = fit_urns(arguments, known, limit)
     assert find_matches(fitting, known) == wanted
     assert sum(len(argument) for argument in fitting) < limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of Linux depends on the stack")
+@pytest.mark.parametrize(
+    ("stack", "fits"),
+    [(8 * 1024**2, True), (resource.RLIM_INFINITY, True), (128 * 1024, False)],
+    ids=["usual", "unlimited", "small"],
+)
+def test_limit_is_that_of_the_kernel_on_alpine(
+    monkeypatch: pytest.MonkeyPatch, stack: int, fits: bool
+) -> None:
+    # `sysconf` of musl returns a constant.
+    monkeypatch.setattr("os.sysconf", lambda name: 131072)
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (stack, stack))
+    monkeypatch.setenv("LARGE", "x" * 100_000)
+    urns = list_urns(MODELS)
+    with nullcontext() if fits else pytest.raises(EngineError, match="ulimit"):
+        assert fit_urns(urns, urns) == sorted(urns)
 
 
 def test_no_more_patterns_than_needed() -> None:
