@@ -20,7 +20,7 @@ import yaml
 
 from framework.core.stack import Stack
 from framework.drift.custom_kinds import CUSTOM_KINDS
-from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.kube.objects import group_of
 from framework.plan import Manifest, PlanStore, StackPlan
 

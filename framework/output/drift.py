@@ -10,9 +10,9 @@ from framework.core.changes import FieldChange, Op, Preview
 from framework.core.commands import make_command
 from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
-from framework.drift.foreign import CHECKED_KINDS
 from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
+from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.drift.run import EXIT_CODES, DriftRun, Verdict
 from framework.kube.objects import group_of

@@ -21,7 +21,7 @@ from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
-from framework.drift.foreign import CHECKED_KINDS
+from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.drift.report import Unread
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, Request

@@ -1,0 +1,114 @@
+"""The kinds that the check lists in each Namespace, and what is unknown without one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from framework.core.errors import FrameworkError
+from framework.drift.custom_kinds import CUSTOM_KINDS
+from framework.drift.report import Unread
+from framework.engines.clusters import CALLS_AT_ONCE
+from framework.kube.api_error import ApiError
+from framework.kube.objects import Object, group_of
+from framework.kube.provider import KubernetesProvider
+
+# API versions of the kinds that a model can have, and of those that own, select, size or limit
+# Pods. For the kinds of the second table, only the metadata is listed. Secrets are not listed: the
+# right to list them is the right to read them.
+_FULL_KINDS = {
+    "Service": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+}
+_METADATA_KINDS = {
+    "ServiceAccount": "v1",
+    "ConfigMap": "v1",
+    "PersistentVolumeClaim": "v1",
+    "Pod": "v1",
+    "ReplicationController": "v1",
+    "ResourceQuota": "v1",
+    "LimitRange": "v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    # The label names the Service that gets the endpoints.
+    "EndpointSlice": "discovery.k8s.io/v1",
+}
+CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
+"""The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
+stack's own objects."""
+_CUSTOM = {(kind.group, kind.name) for kind in CUSTOM_KINDS}
+CREATORS: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("ReplicaSet",),
+    "ReplicaSet": ("Pod",),
+    "StatefulSet": ("Pod", "PersistentVolumeClaim"),
+    "DaemonSet": ("Pod",),
+    "Service": ("EndpointSlice",),
+    "CronJob": ("Job",),
+    "Job": ("Pod",),
+}
+"""The kinds that Kubernetes creates for others, by the kind of the owner."""
+
+
+def list_objects(
+    provider: KubernetesProvider,
+    recorded_kinds: Mapping[tuple[str, str], str],
+    namespace: str,
+) -> tuple[list[Object], dict[tuple[str, str], FrameworkError]]:
+    """Returns the objects of a Namespace, and the kinds that could not be listed."""
+    failed: dict[tuple[str, str], FrameworkError] = {}
+    checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
+    kinds = {**dict.fromkeys(_CUSTOM, ""), **recorded_kinds, **checked}
+
+    def list_kind(key: tuple[str, str]) -> list[Object]:
+        group, kind = key
+        # The comparison has listed the recorded kinds already, with all fields.
+        is_full = kind in _FULL_KINDS or key in recorded_kinds or key in _CUSTOM
+        try:
+            api_version = kinds[key] or provider.find_served_version(group, kind)
+            if not api_version:
+                return []
+            return provider.list_kind(api_version, kind, namespace, metadata_only=not is_full)
+        except FrameworkError as exc:
+            failed[key] = exc
+            return []
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="list") as pool:
+        return [obj for objects in pool.map(list_kind, kinds) for obj in objects], failed
+
+
+def list_unread(failed: Iterable[tuple[str, str]], namespace: str) -> Iterator[Unread]:
+    """Yields what the kinds that could not be listed hide in a Namespace."""
+    for key in failed:
+        # Without the owners, and without the Pods, no foreign object of any kind is certain.
+        hides_others = key[1] in CREATORS or key[1] in ("Pod", "ReplicationController")
+        is_alone = key in _CUSTOM or (key[1] in CHECKED_KINDS and not hides_others)
+        yield Unread(key[1] if is_alone else "", f"{namespace}/", is_foreign=True)
+
+
+def describe_failures(failed: Mapping[tuple[str, str], FrameworkError]) -> list[str]:
+    """Returns a problem for each kind, but only one for all that the user may not list."""
+    forbidden, others = list[tuple[str, str]](), list[tuple[str, str]]()
+    for key, error in sorted(failed.items(), key=lambda item: item[0][1]):
+        is_forbidden = isinstance(error, ApiError) and error.status == 403
+        (forbidden if is_forbidden else others).append(key)
+    problems = [str(failed[key]) for key in others]
+    is_custom = bool(_CUSTOM & set(forbidden))
+    if len(forbidden) == 1 and not is_custom:
+        # The same text as for a recorded object of this kind, so that it is one problem.
+        problems.append(str(failed[forbidden[0]]))
+    elif forbidden:
+        kinds = ", ".join(kind for _, kind in forbidden[1:])
+        more = f"; forbidden as well: {kinds}" if kinds else ""
+        option = " --custom" if is_custom else ""
+        problems.append(
+            f"{failed[forbidden[0]]}{more}; next: apply the rules of "
+            f"`python -m tools.drift_rbac ENV{option}`, see docs/nightly.md"
+        )
+    return problems
