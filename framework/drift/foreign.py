@@ -25,7 +25,7 @@ from framework.drift.listed_kinds import (
     list_unread,
 )
 from framework.drift.report import Finding, FindingKind, Unread
-from framework.drift.touching import StackPods, find_resized
+from framework.drift.touching import VERTICAL_AUTOSCALER, StackPods, find_resized
 from framework.engines.base import RecordedObject, RecordedObjects
 from framework.engines.clusters import Clusters
 from framework.kinds.kind import build_type_token
@@ -234,9 +234,7 @@ def _find_in_namespace(
             continue
         if _belongs_to_somebody(obj, by_uid):
             if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
-                may_resize = (top["kind"], top["metadata"]["name"]) in resized
-                changed = find_changed_pod(obj, top, stack.injectors, may_resize=may_resize)
-                found.findings += [replace(f, model=stack.models[_identify(top)]) for f in changed]
+                _check_own_pod(found, stack, obj, top, resized, failed)
             elif _is_made_for_owner(obj, by_uid):
                 model, effect = stack.pods.describe_touch(obj)
                 if effect:
@@ -256,6 +254,25 @@ def _find_in_namespace(
         is_reported = effect or namespace in stack.namespaces
         if is_reported and not above.lead_to_known(obj):
             _add(found, obj, model, effect, _LOST if is_of_pulumi else "no stack owns it")
+
+
+def _check_own_pod(
+    found: ForeignObjects,
+    stack: _OwnObjects,
+    pod: Object,
+    owner: Object,
+    resized: Container[tuple[str, str]],
+    failed: Container[tuple[str, str]],
+) -> None:
+    """Adds a finding if somebody changed a Pod of ours, except an autoscaler that may resize it."""
+    may_resize = (owner["kind"], owner["metadata"]["name"]) in resized
+    changed = find_changed_pod(pod, owner, stack.injectors, may_resize=may_resize)
+    if changed and VERTICAL_AUTOSCALER in failed:
+        changed = find_changed_pod(pod, owner, stack.injectors, may_resize=True)
+        if not changed:
+            # An autoscaler that could not be listed may have resized it, or a person.
+            found.unread.append(Unread("Pod", object_name(pod["metadata"]), is_foreign=True))
+    found.findings += [replace(f, model=stack.models[_identify(owner)]) for f in changed]
 
 
 def _list_claim_prefixes(objects: Iterable[Object]) -> tuple[str, ...]:

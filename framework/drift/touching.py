@@ -11,6 +11,8 @@ from framework.kube.objects import Object
 from framework.plan.rendered import selects
 
 Labels = Mapping[str, str]
+VERTICAL_AUTOSCALER = ("autoscaling.k8s.io", "VerticalPodAutoscaler")
+"""The group and the kind of what may change the resources of running Pods."""
 # The kinds that size a workload: the field that names it, and what they do to it.
 _TARGETS = {
     "HorizontalPodAutoscaler": ("scaleTargetRef", "scales"),
@@ -234,7 +236,7 @@ def find_resized(objects: Iterable[Object]) -> set[tuple[str, str]]:
     found = set()
     for obj in objects:
         spec = obj.get("spec") or {}
-        if obj["kind"] == "VerticalPodAutoscaler" and not _only_recommends(spec):
+        if obj["kind"] == VERTICAL_AUTOSCALER[1] and not _only_recommends(spec):
             target = spec.get("targetRef") or {}
             found.add((str(target.get("kind")), str(target.get("name"))))
     return found

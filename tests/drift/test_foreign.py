@@ -309,15 +309,27 @@ def test_changed_pod_that_is_being_deleted_is_not_reported(root: Path) -> None:
     assert find_foreign(root, replicas, pod) == []
 
 
+RESOURCES: Object = {"f:containers": {'k:{"name":"model"}': {"f:resources": {"f:requests": {}}}}}
+
+
 @pytest.mark.parametrize("mode", ["InPlaceOrRecreate", "Off"])
 def test_vertical_autoscaler_may_resize_the_pods_of_its_target(root: Path, mode: str) -> None:
-    resources: Object = {
-        "f:containers": {'k:{"name":"model"}': {"f:resources": {"f:requests": {}}}}
-    }
     spec = {"targetRef": TARGET, "updatePolicy": {"updateMode": mode}}
     autoscaler = build("VerticalPodAutoscaler", "x", spec=spec)
-    found = find_foreign(root, autoscaler, *own_pod(written_by("vpa-updater", resources)))
+    found = find_foreign(root, autoscaler, *own_pod(written_by("vpa-updater", RESOURCES)))
     assert [f.object for f in found if f.is_changed_pod] == (["ml/a-1-x"] if mode == "Off" else [])
+
+
+@pytest.mark.parametrize(("written", "found"), [(RESOURCES, False), (IMAGE, True), (None, False)])
+def test_resized_pod_is_unknown_if_vertical_autoscalers_cannot_be_listed(
+    root: Path, written: Object | None, found: bool
+) -> None:
+    pods = own_pod(written_by("vpa-updater", written)) if written else own_pod()
+    recorded = [record(obj, "a") for obj in OURS]
+    report = compare(root, recorded, [*OURS, *pods], forbidden="VerticalPodAutoscaler")
+    assert [f.is_changed_pod for f in report.findings] == ([True] if found else [])
+    hidden = [part.object for part in report.unread if part.object_kind == "Pod"]
+    assert hidden == (["ml/a-1-x"] if written is RESOURCES else [])
 
 
 def test_old_object_of_an_unfinished_replacement_is_not_lost(root: Path) -> None:
