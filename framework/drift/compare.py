@@ -59,7 +59,7 @@ def find_drift(
         for provider in sorted({obj.provider_urn for obj in recorded.objects}):
             clusters.connect(provider)
         compared, errors = _compare(recorded, clusters)
-        foreign = find_foreign(recorded, clusters, desired, request.injectors)
+        foreign = find_foreign(request, recorded, clusters, desired)
     findings, pending, deletions = _collect(compared, desired, request)
     findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired)])
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
@@ -67,6 +67,7 @@ def find_drift(
         findings = add_sources(findings, request, plan)
     unscaled = find_unknown_ranges(compared, desired, recorded.objects)
     unknown = _describe_unknown(unscaled, foreign.undecided, request.stack)
+    other_errors = {str(error) for _, error in errors} - foreign.described
     unread = (*_list_unread([obj for obj, _ in errors], unscaled), *foreign.unread)
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key),
@@ -83,7 +84,7 @@ def find_drift(
         objects=len(recorded.objects),
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
-        problems=tuple(sorted({*(str(error) for _, error in errors), *foreign.problems, *unknown})),
+        problems=tuple(sorted({*other_errors, *foreign.problems, *unknown})),
         unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
     )

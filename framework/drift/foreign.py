@@ -26,7 +26,7 @@ from framework.drift.listed_kinds import (
 )
 from framework.drift.report import Finding, FindingKind, Unread
 from framework.drift.touching import VERTICAL_AUTOSCALER, StackPods, find_resized
-from framework.engines.base import RecordedObject, RecordedObjects
+from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Clusters
 from framework.kinds.kind import build_type_token
 from framework.kinds.naming import NAME_LABEL, STACK_LABELS
@@ -56,6 +56,8 @@ class ForeignObjects:
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    described: set[str] = field(default_factory=set)
+    """The messages of errors that one of the problems stands for."""
     unread: list[Unread] = field(default_factory=list)
     undecided: list[Object] = field(default_factory=list)
     """Objects that Pulumi created and that are not recorded. Only the files would tell whether they
@@ -65,18 +67,15 @@ class ForeignObjects:
 
 
 def find_foreign(
-    recorded: RecordedObjects,
-    clusters: Clusters,
-    desired: DesiredObjects,
-    injectors: Sequence[Injector] = (),
+    request: Request, recorded: RecordedObjects, clusters: Clusters, desired: DesiredObjects
 ) -> ForeignObjects:
     """Lists the objects that no stack owns, and our Pods that somebody changed; writes nothing.
 
     An object that Pulumi created is reported if it is neither desired nor recorded. Ignores what an
-    entry of `injectors` writes into a Pod.
+    injector of the request writes into a Pod.
     """
     found = ForeignObjects()
-    stack = _OwnObjects(recorded, desired, injectors)
+    stack = _OwnObjects(recorded, desired, request.injectors)
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
@@ -93,7 +92,9 @@ def find_foreign(
             continue
         objects, failed = list_objects(provider, recorded_kinds, namespace)
         found.unread += list_unread(failed, namespace)
-        found.problems += describe_failures(failed)
+        problems, described = describe_failures(failed, request.stack.environment)
+        found.problems += problems
+        found.described |= described
         owners = _Owners(provider, stack, namespace, objects)
         _find_in_namespace(found, stack, namespace, objects, failed.keys(), owners)
         found.problems += owners.problems

@@ -92,23 +92,23 @@ def list_unread(failed: Iterable[tuple[str, str]], namespace: str) -> Iterator[U
         yield Unread(key[1] if is_alone else "", f"{namespace}/", is_foreign=True)
 
 
-def describe_failures(failed: Mapping[tuple[str, str], FrameworkError]) -> list[str]:
-    """Returns a problem for each kind, but only one for all that the user may not list."""
+def describe_failures(
+    failed: Mapping[tuple[str, str], FrameworkError], environment: str
+) -> tuple[list[str], set[str]]:
+    """Returns a problem for each kind, but only one for all that the user may not list, and the
+    messages that this one stands for."""
     forbidden, others = list[tuple[str, str]](), list[tuple[str, str]]()
     for key, error in sorted(failed.items(), key=lambda item: item[0][1]):
         is_forbidden = isinstance(error, ApiError) and error.status == 403
         (forbidden if is_forbidden else others).append(key)
     problems = [str(failed[key]) for key in others]
-    is_custom = bool(_CUSTOM & set(forbidden))
-    if len(forbidden) == 1 and not is_custom:
-        # The same text as for a recorded object of this kind, so that it is one problem.
-        problems.append(str(failed[forbidden[0]]))
-    elif forbidden:
+    if forbidden:
         kinds = ", ".join(kind for _, kind in forbidden[1:])
         more = f"; forbidden as well: {kinds}" if kinds else ""
-        option = " --custom" if is_custom else ""
+        # Always with --custom: rules without it would replace those with it, and take rights away.
         problems.append(
-            f"{failed[forbidden[0]]}{more}; next: apply the rules of "
-            f"`python -m tools.drift_rbac ENV{option}`, see docs/nightly.md"
+            f"{failed[forbidden[0]]}{more}; next: apply the rules of `python -m tools.drift_rbac "
+            f"{environment} --custom`, with the --namespace that you used before; see "
+            "docs/nightly.md"
         )
-    return problems
+    return problems, {str(failed[key]) for key in forbidden}

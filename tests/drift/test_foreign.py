@@ -414,6 +414,8 @@ def test_kinds_that_may_not_be_listed_are_one_problem(root: Path) -> None:
     recorded = [record(obj, "a") for obj in OURS]
     (problem,) = compare(root, recorded, OURS, forbidden="ReplicaSet Job CronJob").problems
     assert "forbidden as well: Job, ReplicaSet; next: apply the rules of" in problem
+    # Rules without it would take away the right to list custom resources.
+    assert "`python -m tools.drift_rbac dev --custom`" in problem
 
 
 @pytest.mark.parametrize(
@@ -512,7 +514,7 @@ def test_custom_kind_that_may_not_be_listed_is_a_problem(root: Path) -> None:
     (problem,) = report.problems
     assert "AuthorizationPolicy" in problem
     assert "CiliumNetworkPolicy" in problem
-    assert "`python -m tools.drift_rbac ENV --custom`" in problem
+    assert "`python -m tools.drift_rbac dev --custom`" in problem
     assert {part.object_kind for part in report.unread} == set(MESH.split())
 
 
