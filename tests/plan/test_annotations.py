@@ -65,6 +65,29 @@ def test_an_annotation_that_is_wrong_with_the_patch_too_is_one_error_at_the_sett
     assert message in found
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"service: {{annotations: {{{RANGES}: 10.0.0.0/8}}}}\n"
+         f"patch: {{Service: {{spec: {{type: LoadBalancer}}, metadata: {{annotations: {{{RANGES}: "
+         "y}}}}", "y}"),
+        ("podAnnotations: {controller.kubernetes.io/pod-deletion-cost: '7'}\n"
+         "patch: {Deployment: {spec: {template: {metadata: {annotations: {"
+         "controller.kubernetes.io/pod-deletion-cost: 'y'}}}}}}", "'y'"),
+        (f"{CLASSES}patch: {{Ingress: {{metadata: {{annotations: {{kubernetes.io/ingress.class: z"
+         "}}}}", "z}"),
+    ],
+    ids=["ranges", "cost", "class"],
+)  # fmt: skip
+def test_a_wrong_value_that_a_patch_writes_is_reported_at_the_patch(
+    text: str, value: str, tmp_path: Path
+) -> None:
+    ((position, message),) = _find(tmp_path, text + "\n")
+    patch = text.splitlines()[-1]
+    assert position == f"{A}:5:{patch.index(value) + 1}"
+    assert message.startswith("patch.")
+
+
 def test_a_patch_with_an_error_is_the_only_error(tmp_path: Path) -> None:
     patch = "{spec: {template: {spec: {containers: [{name: agent, image: a, tyy: true}]}}}}"
     ((position, found),) = _find(tmp_path, f"{OF_AGENT}patch: {{Deployment: {patch}}}\n")
