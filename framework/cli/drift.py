@@ -33,6 +33,9 @@ def run_drift(root: Path, options: argparse.Namespace) -> ExitCode:
     if options.out is not None and not options.out.strip():
         raise UsageError("OUT is empty; name a folder: `make drift ENV=prod OUT=drift/prod`")
     folder = Path(options.out) if options.out else None
+    if folder:
+        # It may be another user's. After the check, its result would be lost.
+        _read_history(folder)
     started, checked = time.monotonic(), datetime.now(UTC)
     try:
         report = check_stack(root, options)

@@ -10,10 +10,11 @@ import pytest
 
 from framework.cli import drift
 from framework.cli.drift import run_drift
-from framework.core.errors import ClusterError, UsageError
+from framework.core.errors import ClusterError, FrameworkError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift import DriftReport
+from framework.drift.history import HISTORY
 
 
 def check(folder: Path) -> ExitCode:
@@ -56,6 +57,16 @@ def test_failed_check_replaces_the_reports_of_the_last_one(
         check(tmp_path)
     assert read_verdict(tmp_path) == verdict
     assert not any("hunter22" in file.read_text() for file in tmp_path.iterdir())
+
+
+def test_history_that_cannot_be_read_is_an_error_before_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, AssertionError("the check has run"))
+    # Nobody can read a folder as a file, not even root.
+    (tmp_path / HISTORY).mkdir()
+    with pytest.raises(FrameworkError, match=r"cannot be read: .*; name another folder with OUT="):
+        check(tmp_path)
 
 
 def test_crash_while_rendering_replaces_the_reports(
