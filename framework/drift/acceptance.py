@@ -13,7 +13,7 @@ from datetime import date
 from framework.core.drift_rules import AcceptRule, render_live
 from framework.core.redaction import REDACTED
 from framework.drift.grouping import Danger, find_danger
-from framework.drift.report import Finding, Unread
+from framework.drift.report import Finding, FindingKind, Unread
 
 _MAX_LIVE = 2000
 """Characters of a live value that `accept` writes into environment.yaml."""
@@ -70,7 +70,7 @@ def apply_accept_rules(
         if index not in used | warnings.keys() and not _may_cover(rule, unread):
             warnings[index] = f"{_start(rule)} covers nothing: remove it"
     expired = [
-        f"{_start(rule)} expired on {rule.until}: remove the rule, or the difference with `up`"
+        f"{_start(rule)} expired on {rule.until}: remove it, or set a later `until`"
         for rule in rules
         if rule.has_expired(today)
     ]
@@ -102,7 +102,7 @@ def _find_limit(rule: AcceptRule, finding: Finding) -> str:
 def _describe_exceeded(rule: AcceptRule, finding: Finding) -> str:
     return (
         f"{_start(rule)} does not cover {_name(finding)}, which {_find_limit(rule, finding)}: "
-        "remove the difference with `up`, or accept it again"
+        f"{_describe_remedy(finding)}, or accept it again"
     )
 
 
@@ -113,8 +113,19 @@ def _is_unlimited(rule: AcceptRule, finding: Finding) -> bool:
 def _describe_unlimited(rule: AcceptRule, finding: Finding) -> str:
     return (
         f"{_start(rule)} has no `danger`, so it covers {_name(finding)}, which can make requests "
-        "fail: remove the difference with `up`, or add `danger: serving` to keep it accepted"
+        f"fail: {_describe_remedy(finding)}, or add `danger: serving` to keep it accepted"
     )
+
+
+def _describe_remedy(finding: Finding) -> str:
+    """Returns what ends a difference: `up` changes only what the stack owns."""
+    if finding.is_changed_pod:
+        return "delete the Pod"
+    if finding.kind is FindingKind.FOREIGN:
+        return "delete the object"
+    if finding.belongs_to_others:
+        return "delete the object or take it over with `adopt`"
+    return "remove the difference with `up`"
 
 
 def _name(finding: Finding) -> str:

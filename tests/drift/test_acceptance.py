@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -89,6 +90,33 @@ def test_rule_that_does_not_cover_a_worse_finding_gives_a_warning() -> None:
         "spec.replicas, which endangers more (danger serving) than the rule allows (budget): "
         "remove the difference with `up`, or accept it again"
     ]
+
+
+REMEDIES = {
+    "field": (changed("spec.replicas", 0), "remove the difference with `up`"),
+    "foreign": (whole(FindingKind.FOREIGN, model="chat"), "delete the object"),
+    "pod": (
+        replace(whole(FindingKind.FOREIGN, model="chat"), is_changed_pod=True), "delete the Pod"
+    ),
+    "others": (
+        replace(whole(FindingKind.RECREATED, model="chat"), belongs_to_others=True),
+        "delete the object or take it over with `adopt`",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REMEDIES)
+def test_warning_about_a_rule_advises_what_ends_the_difference(case: str) -> None:
+    finding, remedy = REMEDIES[case]
+    for rule in (AcceptRule("why", danger="setting"), AcceptRule("why")):
+        (warning,) = apply_accept_rules([finding], [rule], TODAY)[2]
+        assert f": {remedy}, or " in warning
+
+
+def test_expired_rule_is_to_be_removed_or_extended() -> None:
+    rule = AcceptRule("why", until=date(2026, 11, 25))
+    (warning,) = apply_accept_rules([whole(FindingKind.FOREIGN)], [rule], TODAY)[2]
+    assert warning.endswith("expired on 2026-11-25: remove it, or set a later `until`")
 
 
 def test_rule_by_hand_without_limits_covers_every_danger_and_warns() -> None:
