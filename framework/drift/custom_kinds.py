@@ -14,7 +14,10 @@ class Touch(Enum):
     """The ways in which an object touches Pods."""
 
     SIZES = "sizes"
-    """It names a workload, and sizes or scales it. All others change traffic."""
+    """It names a workload, and sizes or scales it."""
+    RUNS = "runs"
+    """It is a workload itself, or runs further Pods of a workload that it names. All others change
+    traffic."""
     SELECTS = "selects"
     """It selects Pods by a label selector of Kubernetes."""
     SELECTS_FOR_MESH = "selectsForMesh"
@@ -48,7 +51,7 @@ CUSTOM_KINDS = (
         "sets the resources of",
     ),
     CustomKind("ScaledObject", "keda.sh", Touch.SIZES, "scaleTargetRef", "scales"),
-    CustomKind("Rollout", "argoproj.io", Touch.SIZES, "workloadRef", "runs further Pods of"),
+    CustomKind("Rollout", "argoproj.io", Touch.RUNS, "workloadRef", "runs further Pods of"),
     CustomKind("HTTPRoute", _GATEWAY, Touch.ROUTES_TO_BACKENDS),
     CustomKind("GRPCRoute", _GATEWAY, Touch.ROUTES_TO_BACKENDS),
     CustomKind("TCPRoute", _GATEWAY, Touch.ROUTES_TO_BACKENDS),
@@ -76,5 +79,6 @@ def list_custom_kinds(*touches: Touch) -> tuple[CustomKind, ...]:
     return tuple(kind for kind in CUSTOM_KINDS if kind.touch in touches)
 
 
-TRAFFIC_KINDS = frozenset(kind.name for kind in CUSTOM_KINDS if kind.touch is not Touch.SIZES)
-SIZING_KINDS = frozenset(kind.name for kind in CUSTOM_KINDS if kind.touch is Touch.SIZES)
+SIZING_KINDS = frozenset(kind.name for kind in list_custom_kinds(Touch.SIZES))
+WORKLOAD_KINDS = frozenset(kind.name for kind in list_custom_kinds(Touch.RUNS))
+TRAFFIC_KINDS = frozenset(kind.name for kind in CUSTOM_KINDS) - SIZING_KINDS - WORKLOAD_KINDS

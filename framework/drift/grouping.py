@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from framework.drift.custom_kinds import SIZING_KINDS, TRAFFIC_KINDS
+from framework.drift.custom_kinds import SIZING_KINDS, TRAFFIC_KINDS, WORKLOAD_KINDS
 from framework.drift.report import Finding, FindingKind
 
 # A command that changes a thousand objects takes minutes, but each object follows the one before it
@@ -32,9 +32,9 @@ _NUMBERED_ITEM = re.compile(r"\[\d+(?:/[A-Z]+)?\]")
 _TRAFFIC_KINDS = TRAFFIC_KINDS | {
     "Service", "Ingress", "Gateway", "NetworkPolicy", "Endpoints", "EndpointSlice",
 }  # fmt: skip
-_WORKLOAD_KINDS = frozenset(
-    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod"}
-)
+_WORKLOAD_KINDS = WORKLOAD_KINDS | {
+    "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod",
+}  # fmt: skip
 _BUDGET_KINDS = SIZING_KINDS | {
     "HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota", "LimitRange",
 }  # fmt: skip

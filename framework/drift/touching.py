@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from framework.drift.custom_kinds import Touch, list_custom_kinds
+from framework.drift.custom_kinds import WORKLOAD_KINDS, Touch, list_custom_kinds
 from framework.engines.base import RecordedObject
 from framework.kube.objects import Object
 from framework.plan.rendered import selects
@@ -13,10 +13,10 @@ from framework.plan.rendered import selects
 Labels = Mapping[str, str]
 VERTICAL_AUTOSCALER = ("autoscaling.k8s.io", "VerticalPodAutoscaler")
 """The group and the kind of what may change the resources of running Pods."""
-# The kinds that size a workload: the field that names it, and what they do to it.
+# The kinds that size a workload, or run its Pods: the field that names it, and what they do to it.
 _TARGETS = {
     "HorizontalPodAutoscaler": ("scaleTargetRef", "scales"),
-    **{kind.name: (kind.field, kind.verb) for kind in list_custom_kinds(Touch.SIZES)},
+    **{kind.name: (kind.field, kind.verb) for kind in list_custom_kinds(Touch.SIZES, Touch.RUNS)},
 }
 # The kinds with a label selector of Kubernetes, and its field.
 _SELECTORS = {
@@ -104,7 +104,7 @@ class StackPods:
                 return
             if (found := self._workloads.get((namespace, *workload))) is not None:
                 yield found, f"{verb} {' '.join(workload)}"
-            elif kind == "Rollout":
+            elif kind in WORKLOAD_KINDS:
                 yield from self._find_takers(kind, _find_pod_labels(spec), namespace)
         elif kind == "Ingress" or kind in _BACKEND_ROUTES | _HOST_ROUTES:
             yield from self._find_routes(kind, spec, namespace)

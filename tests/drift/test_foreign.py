@@ -50,6 +50,7 @@ def find_foreign(root: Path, *others: Object, owns_namespace: bool = True) -> li
         (build("CiliumNetworkPolicy", "x", spec={"endpointSelector": {}}), Danger.SERVING),
         (build("NetworkPolicy", "x", spec={"podSelector": {}}), Danger.SERVING),
         (build("Deployment", "x", spec=TEMPLATE), Danger.SERVING),
+        (build("Rollout", "x", spec=TEMPLATE), Danger.SERVING),
         (build("ResourceQuota", "x"), Danger.BUDGET),
     ],
     ids=lambda value: value if isinstance(value, str) else value["kind"],
@@ -69,7 +70,8 @@ def test_object_that_touches_several_models_endangers_what_it_does_for_one(
 def test_each_custom_kind_is_ranked_by_how_it_touches_pods() -> None:
     """A kind that is listed and not ranked would be less than a changed replica."""
     for kind in CUSTOM_KINDS:
-        finding = Finding(FindingKind.FOREIGN, f"kubernetes:{kind.group}/v1:{kind.name}", "ml/x")
+        type_token = f"kubernetes:{kind.group}/v1:{kind.name}"
+        finding = Finding(FindingKind.FOREIGN, type_token, "ml/x", model="a")
         assert find_danger(finding) in (Danger.SERVING, Danger.BUDGET), kind.name
 
 
