@@ -27,6 +27,8 @@ _SECCOMP_PROFILE = re.compile(
     r"runtime/default|docker/default|unconfined|localhost/(?!/)(?!(.*/)?\.\.(/|$)).+"
 )
 _APP_ARMOR_PROFILE = re.compile("(runtime/default|unconfined|localhost/.*)?")
+# The value is the name of the container that `kubectl logs` and `kubectl exec` use.
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _EXPECTED_PROFILE = 'expected "runtime/default", "unconfined"'
 _INTEGER = re.compile("0|-?[0-9]+")
 
@@ -79,6 +81,20 @@ def find_pod_errors(
         elif name.startswith(_APP_ARMOR) and not _APP_ARMOR_PROFILE.fullmatch(value):
             yield name, f'is not an AppArmor profile; {_EXPECTED_PROFILE} or "localhost/<profile>"'
     yield from _find_unknown_containers(annotations, containers)
+
+
+def rename_containers(annotations: Annotations, names: Mapping[str, str]) -> dict[str, str]:
+    """Returns the annotations of a Pod with new names of containers; `names` maps old to new."""
+    renamed = {}
+    for name, value in annotations.items():
+        if name == _DEFAULT_CONTAINER:
+            value = names.get(value, value)
+        for prefix in (_CONTAINER_SECCOMP, _APP_ARMOR):
+            if name.startswith(prefix):
+                container = name.removeprefix(prefix)
+                name = prefix + names.get(container, container)
+        renamed[name] = value
+    return renamed
 
 
 def _find_unknown_containers(annotations: Annotations, names: Collection[str]) -> Iterator[Error]:

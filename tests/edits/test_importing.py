@@ -558,6 +558,27 @@ def test_other_config_map_stays_an_object_with_the_reason(
     assert f"objects ConfigMap chat-files: {reason}" in output
 
 
+def test_references_to_a_renamed_container_have_its_new_name(write: Write) -> None:
+    armor = "container.apparmor.security.beta.kubernetes.io"
+    limit = "resourceFieldRef: {containerName: server, resource: limits.memory}"
+    text = CHAT.replace(
+        "{prometheus.io/scrape:",
+        f"{{{armor}/server: runtime/default, kubectl.kubernetes.io/default-container: server, a:",
+    )
+    text = text.replace("value: llama}", f"valueFrom: {{{limit}}}}}")
+    text = text.replace("emptyDir: {medium: Memory, sizeLimit: 2Gi}", "downwardAPI: {items: [%s]}")
+    root = write(PLAIN)
+    model = import_one(root, text % f"{{path: a, {limit}}}")
+    assert model.entry["podAnnotations"] == {
+        f"{armor}/model": "runtime/default",
+        "kubectl.kubernetes.io/default-container": "model",
+        "a": "true",
+    }
+    assert model.entry["env"]["MODEL_ID"]["container"] == "model"
+    assert "server" not in str(model.entry)
+    assert (model.errors, model.proof.remaining, model.proof.added) == ((), [], [])
+
+
 def test_volume_with_a_reserved_name_is_renamed(write: Write) -> None:
     text = CHAT.replace("name: shm", "name: config-files")
     model = import_one(write(PLAIN), text)

@@ -26,6 +26,7 @@ from framework.edits.importing.workloads import (
 )
 from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
 from framework.kinds.persistent_volume_claim import claim_name
+from framework.plan.annotations import rename_containers
 from framework.settings.reserved import MODEL_CONTAINER
 
 _HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8080, 8888, 30000})
@@ -46,7 +47,7 @@ class Translation:
     has the manifests for the setting `objects`, and `kept` why each of these stays as it is.
     `scaling` is the setting `autoscaling` if a ScaledObject of `extra` sets the number of Pods.
     `dropped` has the kind, path and value of each field that the model must not have, () for a
-    whole object.
+    whole object. `container_names` has the new name of each renamed container by its old one.
     """
 
     workload: Workload
@@ -61,6 +62,7 @@ class Translation:
     scaling: dict[str, Any] | None = None
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     dropped: list[tuple[str, KeyPath, Any]] = field(default_factory=list)
+    container_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -88,6 +90,12 @@ class Translation:
         if before != after and line not in self.renamed:
             self.renamed.append(line)
 
+    def rename_container(self, what: str, container: dict[str, Any], name: str) -> None:
+        """Gives a container of the Pods another name, and records it."""
+        before = str(container.get("name", ""))
+        self.rename(what, before, name)
+        self.container_names[before] = container["name"] = name
+
 
 def translate(workload: Workload, model: str) -> Translation:
     """Returns the objects of a workload with the names that they have as the model `model`."""
@@ -103,6 +111,7 @@ def translate(workload: Workload, model: str) -> Translation:
         _take_single(result, kind)
     _translate_ports(result)
     _translate_init_names(result)
+    _translate_container_references(result)
     _take_claims(result)
     translate_volume_names(result)
     take_configs(result)
@@ -123,13 +132,12 @@ def _translate_deployment(result: Translation) -> None:
     before = main.get("name", "")
     for container in containers:
         if container.get("name") == MODEL_CONTAINER and before != MODEL_CONTAINER:
-            container["name"] = unused_name(MODEL_CONTAINER, (c.get("name") for c in containers))
-            result.rename("container", MODEL_CONTAINER, container["name"])
+            name = unused_name(MODEL_CONTAINER, (c.get("name") for c in containers))
+            result.rename_container("container", container, name)
     # `main` is of the original manifest, and `containers` are copies: only the index is the same in
     # both.
     index = result.workload.pod["containers"].index(main)
-    containers[index]["name"] = MODEL_CONTAINER
-    result.rename("container", before, MODEL_CONTAINER)
+    result.rename_container("container", containers[index], MODEL_CONTAINER)
     old = (spec.get("selector") or {}).get("matchLabels") or {}
     selector = build_selector(result.model, "stable")
     result.rename("selector", _show_labels(old), _show_labels(selector))
@@ -247,8 +255,9 @@ def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
 
 
 def _rename_container(holder: dict[str, Any], key: str, result: Translation) -> None:
-    if holder.get(key) and holder[key] == _choose_main(result.workload).get("name"):
-        holder[key] = MODEL_CONTAINER
+    name = holder.get(key)
+    if isinstance(name, str):
+        holder[key] = result.container_names.get(name, name)
 
 
 def _drop_replicas(result: Translation) -> None:
@@ -394,8 +403,26 @@ def _translate_init_names(result: Translation) -> None:
     if names != sorted(names):
         for number, container in enumerate(steps, 1):
             name = f"step-{number}-{container['name']}"[:63].rstrip("-")
-            result.rename("init container", container["name"], name)
-            container["name"] = name
+            result.rename_container("init container", container, name)
+
+
+def _translate_container_references(result: Translation) -> None:
+    """Lets annotations, variables and volumes of the Pods use the new names of containers."""
+    metadata = result.deployment["spec"]["template"].get("metadata") or {}
+    if annotations := metadata.get("annotations"):
+        metadata["annotations"] = rename_containers(annotations, result.container_names)
+    for key in ("containers", "initContainers", "volumes"):
+        _rename_in_fields(result.pod.get(key), result)
+
+
+def _rename_in_fields(value: Any, result: Translation) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _rename_in_fields(item, result)
+    elif isinstance(value, dict):
+        _rename_container(value.get("resourceFieldRef") or {}, "containerName", result)
+        for item in value.values():
+            _rename_in_fields(item, result)
 
 
 def _take_claims(result: Translation) -> None:
