@@ -11,16 +11,17 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import Change, Op
+from framework.core.changes import Change, Op, Result
 from framework.core.errors import ClusterError, StateFileError
 from framework.core.stack import Stack as PulumiStack
-from framework.engines.base import RecordedObject
+from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.cli_stack import OpenedStack
 from framework.engines.cli_steps import CliStep, keep_replicas
 from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import load_project
 from framework.engines.stack_tags import StackTags
 from framework.engines.state.backend import open_backend
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.kinds.kind import Manifest
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
@@ -150,7 +151,8 @@ class CliRuns:
         """Returns the replicas with which a command would create the Deployment."""
         outputs = build_deployment(recorded_uid, 2)
         recorded = SimpleNamespace(state=ObjectState("ns/d", outputs, outputs))
-        change = Change("urn", "kubernetes:apps/v1:Deployment", "d", op, object="ns/d")
+        type_ = "kubernetes:apps/v1:Deployment"
+        change = Change("urn", type_, "d", op, object="ns/d", component="m")
         known = cast(RecordedObject, recorded) if recorded_uid else None
         step = CliStep(change, self.manifest, known, cli_op)
         provider, kept = cast(KubernetesProvider, self.cluster), KeptReplicas(self.record)
@@ -186,6 +188,28 @@ def test_replacement_with_few_pods_forgets_an_older_number() -> None:
         runs.start(Op.REPLACE, Op.REPLACE, uid)
     runs.lose()
     assert runs.start(Op.CREATE, Op.CREATE) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "failures", "kept"),
+    [("m", (), 0), ("other", (), 8), ("m", ("failure",), 8), (None, (), 0)],
+    ids=["its model", "another model", "failed", "whole stack"],
+)
+def test_destroy_of_the_cli_forgets_the_replicas_of_its_models(
+    tmp_path: Path, model: str | None, failures: Any, kept: int
+) -> None:
+    runs = CliRuns()
+    runs.cluster.objects["Deployment", "ns/d"] = build_deployment("1", 8)
+    runs.start(Op.REPLACE, Op.REPLACE, "1")
+    runs.lose()
+    replicas = KeptReplicas(runs.record)
+    nothing: Any = None
+    recorded = RecordedObjects((), {})
+    opened = OpenedStack(nothing, Checkpoint("dev"), recorded, replicas, lambda exported: None)
+    models = None if model is None else frozenset({model})
+    request = Request(tmp_path, PulumiStack.of("dev"), models)
+    assert opened.forget_replicas(request, Result((), failures)) == ()
+    assert replicas.find("ns/d", None) == kept
 
 
 # Where they are kept
