@@ -50,8 +50,8 @@ from framework.drift.take_lists import (
     build_item_edits,
     build_list_change,
     build_whole_list,
+    describe_loss,
     group_by_list,
-    has_interpolations,
 )
 from framework.edits.transaction import (
     apply_without_new_errors,
@@ -183,8 +183,8 @@ class _Copy:
         change = build_list_change(findings, obj)
         settings = find_settings_of_list(finding, change, before.catalog, before.model)
         candidates = self._find_list_candidates(finding, change, settings, before.model)
-        lost = has_interpolations(settings, before.model)
-        return self._try(before, finding, candidates, change, loses=lost)
+        loss = describe_loss(settings, before.model)
+        return self._try(before, finding, candidates, change, loss=loss)
 
     def _try(
         self,
@@ -193,7 +193,7 @@ class _Copy:
         candidates: Iterable[Candidate],
         change: ListChange | None = None,
         *,
-        loses: bool = False,
+        loss: str = "",
     ) -> tuple[str, str]:
         """Applies the first candidate that renders the live value and changes nothing else."""
         refusals: list[tuple[object, str]] = []
@@ -240,7 +240,7 @@ class _Copy:
         if change is not None:
             refusals += [
                 *obstacles,
-                _describe_list_obstacle(finding, change, side_effects, has_interpolations=loses),
+                _describe_list_obstacle(finding, change, side_effects, loss),
             ]
         raise EditError(refusals[0] if refusals else _describe_no_setting(finding))
 
@@ -317,7 +317,7 @@ class _Copy:
             new_list = build_whole_list(change, path, model)
             if new_list is not None:
                 yield overlay, [Edit(path, new_list)], str(FieldPath(path))
-        if not has_interpolations(settings, model):
+        if not describe_loss(settings, model):
             # A setting may also change the canary, and a patch changes only one Deployment.
             live_list = replace(finding, path=str(change.path), live=escape(change.new))
             yield from self._find_patch_candidates(live_list)
@@ -420,13 +420,12 @@ def _describe_no_setting(finding: Finding) -> tuple[str, str]:
 
 
 def _describe_list_obstacle(
-    finding: Finding, change: ListChange, side_effects: Iterable[str], *, has_interpolations: bool
+    finding: Finding, change: ListChange, side_effects: Iterable[str], loss: str
 ) -> tuple[str, str]:
     reason = "no setting and no patch renders exactly the live list"
-    loss = ""
-    if has_interpolations:
+    if loss:
         reason = "the items that differ cannot be edited alone"
-        loss = ", and a whole new list would lose the interpolations of the others"
+        loss = f", and a whole new list would {loss}"
     detail = "; ".join(side_effects)
     return (
         f"{finding.label} {change.path}",

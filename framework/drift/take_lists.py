@@ -21,7 +21,7 @@ from framework.core.errors import EditError
 from framework.core.field_paths import FieldPath, find_list_without_keys, get_at, resolve
 from framework.drift.report import Finding
 from framework.edits.yaml_edit import REMOVED, Edit
-from framework.layers.references import escape
+from framework.layers.references import escape, find_interpolations
 
 _GONE = object()
 
@@ -181,7 +181,7 @@ def build_whole_list(change: ListChange, path: KeyPath, model: CatalogModel) -> 
     None if the layers have it in another form than the files render it.
     """
     items = _find_written(path, model)
-    if items is None and not has_interpolations([path], model):
+    if items is None and not describe_loss([path], model):
         # No layer sets the list, so a new one loses nothing.
         return list(escape(change.new))
     if items is None or len(items) != len(change.old):
@@ -196,9 +196,10 @@ def build_whole_list(change: ListChange, path: KeyPath, model: CatalogModel) -> 
     return items
 
 
-def has_interpolations(paths: Iterable[KeyPath], model: CatalogModel) -> bool:
-    """Returns True if a layer sets one of the paths, and a copy of what it renders would lose
-    interpolations there. A value that is no list makes items of the list, as an interpolation does.
+def describe_loss(paths: Iterable[KeyPath], model: CatalogModel) -> str:
+    """Returns what a copy of the list that the layers render would lose; "" for nothing.
+
+    It would lose interpolations, and settings that are no lists and make items of the list.
     """
     for path in paths:
         keys = [path, path[2:]] if path[:2] == ("canary", "candidate") else [path]
@@ -206,14 +207,13 @@ def has_interpolations(paths: Iterable[KeyPath], model: CatalogModel) -> bool:
             values = [
                 get_at(layer.data, key[:end], None) for key in keys for end in range(len(key))
             ]
-            if any(isinstance(value, str) for value in values):
-                return True
             written = [get_at(layer.data, key, None) for key in keys]
-            if any(value is not None and not isinstance(value, list) for value in written):
-                return True
-            if "${" in json.dumps(written, default=str).replace("\\\\${", ""):
-                return True
-    return False
+            texts = [value for value in values if isinstance(value, str)]
+            if any(find_interpolations([*texts, *written])):
+                return "lose the interpolations of the others"
+            if texts or any(not isinstance(value, list | None) for value in written):
+                return f"override {FieldPath(path)}"
+    return ""
 
 
 def _keep_written(written: Any, old: Any, new: Any) -> Any:

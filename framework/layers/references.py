@@ -24,6 +24,8 @@ _ALLOWED_RESOLVERS = frozenset({"oc.select"})
 # One reference. An odd number of backslashes before it escapes it: `\${a}` is text. In an even
 # number, each pair is a literal backslash and escapes nothing: `\\${a}` has a reference.
 REFERENCE = re.compile(r"(?<!\\)(?P<backslashes>(?:\\\\)*)\$\{(?P<key>[^${}:]+)\}")
+# The beginning of an interpolation of either kind, with the same rule for backslashes.
+_UNESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
 # The key in `${oc.select:key}` and `${oc.select:"key",default}`.
 SELECTED_KEY = re.compile(r"\$\{\s*oc\.select\s*:\s*['\"]?([^,}'\"]+)")
 # A text that is one interpolation, of either kind.
@@ -74,6 +76,16 @@ def _find_resolvers(tree: Any) -> Iterator[str]:
         child = tree.getChild(index)
         if hasattr(child, "getChildCount"):
             yield from _find_resolvers(child)
+
+
+def find_interpolations(value: Any) -> Iterator[str]:
+    """Yields the texts with an interpolation in plain data, without those that are escaped."""
+    if isinstance(value, str):
+        if _UNESCAPED.search(value):
+            yield value
+    elif isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from find_interpolations(child)
 
 
 def find_references(text: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ was resolved from. The fields of manifests are traced back to these settings in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,6 +18,7 @@ from framework.core.field_paths import FieldPath, FieldPathError, is_at_or_below
 from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
 from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
+from framework.layers.references import find_interpolations
 from framework.reports.effective_settings import Setting, list_settings
 from framework.settings.base import Settings
 from framework.settings.locations import join_dotted_key
@@ -28,8 +28,6 @@ CANDIDATE, ENVIRONMENT = "candidate", "environment"
 # Keys that a source has and does not use: an environment's `defaults` and `overrides` are layers of
 # the models, and a candidate has no canary of its own.
 _NOT_OWN = {ENVIRONMENT: frozenset({"defaults", "overrides"}), CANDIDATE: frozenset({"canary"})}
-# A literal `${`, which is not an interpolation.
-_ESCAPED = re.compile(r"\\\$\{")
 
 
 @dataclass(frozen=True)
@@ -297,7 +295,7 @@ class Explainer:
         while waiting:
             holder, path = waiting.pop(0)
             for written in holder.list_written(path)[-1:]:
-                for text in _find_interpolations(written.value):
+                for text in find_interpolations(written.value):
                     shown = str(redact(written.path, text))
                     key = holder.key(path)
                     interpolations.append(Interpolation(key, shown, written.shown_position))
@@ -322,16 +320,6 @@ class Explainer:
         for key, (_, setting) in self.settings.items():
             if not setting.section and is_at_or_below(_parse_key(key), path):
                 yield key
-
-
-def _find_interpolations(value: Any) -> Iterator[str]:
-    """Yields the texts with an interpolation in a written value and in its items."""
-    if isinstance(value, str):
-        if "${" in _ESCAPED.sub("", value):
-            yield value
-    elif isinstance(value, dict | list):
-        for child in value.values() if isinstance(value, dict) else value:
-            yield from _find_interpolations(child)
 
 
 @cache

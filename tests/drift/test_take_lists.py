@@ -235,6 +235,32 @@ def test_list_with_interpolations_that_the_canary_shares_is_refused(tmp_path: Pa
     assert "would lose the interpolations of the others" in refused.reason
 
 
+def test_interpolation_behind_a_backslash_is_not_lost(tmp_path: Path) -> None:
+    """OmegaConf reads two backslashes before an interpolation as one backslash of the text."""
+    root = build_tree(tmp_path, "args: ['C:\\\\${image.tag}', --y]\n" + CANARY)
+    assert read(root, ARGS) == ["C:\\1.0", "--y"]
+    (refused, *_) = take(root, ARGS, ["C:\\1.0", "--z"]).not_taken
+    assert "would lose the interpolations of the others" in refused.reason
+
+
+def test_refusal_names_the_setting_that_makes_items_of_a_list(tmp_path: Path) -> None:
+    settings = "autoscaling: {minReplicas: 2, maxReplicas: 4, cpu: 70}\n"
+    settings += "resources: {requests: {cpu: 1, memory: 1Gi}}\n"
+    root = build_tree(tmp_path, settings)
+    finding = build_finding(
+        FindingKind.CHANGED,
+        "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+        "ml-prod/chat",
+        "spec.metrics[0].resource.target.averageUtilization",
+        desired=70,
+        recorded=70,
+        live=75,
+        list_differences=1,
+    )
+    (refused,) = take_findings(root, PROD, [finding]).not_taken
+    assert "a whole new list would override autoscaling.cpu;" in refused.reason
+
+
 def test_list_that_no_layer_sets_is_written_whole(tmp_path: Path) -> None:
     root = build_tree(tmp_path)
     path = "spec.template.spec.containers[model].securityContext.capabilities.drop"

@@ -30,7 +30,8 @@ FILES = {
     "catalog/m.yaml": (
         "owner: team\nprofiles: [small]\n"
         "labels: {v: '${image.tag}', where: '${environment.name}-${labels.v}', n: '${name}'}\n"
-        "env: {DB_PASSWORD: hunter2, URL: 'x://${env.DB_PASSWORD}', A: '1'}\n"
+        "env: {DB_PASSWORD: hunter2, URL: 'x://${env.DB_PASSWORD}', A: '1', "
+        "B: 'a\\\\${image.tag}'}\n"
         "args: ['--tag=${image.tag}', plain]\n"
         "canary: {candidate: {image: {tag: '2'}}}\n"
     ),
@@ -112,6 +113,7 @@ def test_value_has_the_position_of_its_origin(
         ("labels.where", ["${environment.name}-${labels.v}", "${image.tag}"],
          ["environment.name", "labels.v", "image.tag"]),
         ("args", ["--tag=${image.tag}"], ["image.tag"]),
+        ("env.B", [r"a\\${image.tag}"], ["image.tag"]),
         ("candidate.labels.v", ["${image.tag}"], ["candidate.image.tag"]),
         ("labels.n", ["${name}"], ["name"]),
         ("image.tag", [], []),
