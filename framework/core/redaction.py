@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -283,20 +283,26 @@ def redact_within(text: str) -> str:
     A secret is the value of a name that suggests one (`password = x`), the password in a URL, or a
     text that has the form of a token.
     """
-    shown, end = [], 0
-    for start, stop in _find_spans(text):
-        shown += [text[end:start], REDACTED]
-        end = stop
-    return "".join([*shown, text[end:]])
+    return _replace_spans(text, _find_spans(text))
 
 
-def redact_value(value: Any, secrets: Iterable[str]) -> Any:
-    """Returns REDACTED if `value` is one of the secrets or contains one, else `value`."""
-    if value is None:
+def redact_value(value: Any, secrets: Collection[str]) -> Any:
+    """Returns a value with every secret replaced, also within its texts, mappings and lists.
+
+    Redact values before they are rendered. In finished text a secret may be escaped, or cut where a
+    long value is shortened, and `redact_text` does not find it there.
+    """
+    if not secrets or value is None:
         return value
+    if isinstance(value, Mapping):
+        return {redact_text(k, secrets): redact_value(child, secrets) for k, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_value(child, secrets) for child in value]
     text = str(value)
-    secret = any(text == s or (len(s) >= _SHORTEST and s in text) for s in secrets)
-    return REDACTED if secret else value
+    shown = REDACTED if text in secrets else redact_text(text, secrets)
+    if shown == text:
+        return value
+    return shown if isinstance(value, str) else REDACTED
 
 
 def redact_text(text: str, secrets: Iterable[str]) -> str:
@@ -304,15 +310,35 @@ def redact_text(text: str, secrets: Iterable[str]) -> str:
 
     A secret of fewer than four characters is replaced only inside quotes.
     """
-    # The longest first: a secret may be part of another one.
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for written in {secret, json.dumps(secret)[1:-1]}:
-            if len(secret) >= _SHORTEST:
-                text = text.replace(written, REDACTED)
-            else:
-                quoted = re.compile(rf"([\"'`]){re.escape(written)}\1")
-                text = quoted.sub(rf"\1{REDACTED}\1", text)
-    return text
+    spans = [span for secret in secrets if secret for span in _find_written(text, secret)]
+    if not spans:
+        return text
+    # What is redacted already stays so: the secret may be the word "secret".
+    spans += [match.span() for match in re.finditer(re.escape(REDACTED), text)]
+    return _replace_spans(text, _merge_spans(spans))
+
+
+def _find_written(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Yields the first and last index of each occurrence of a secret, as text or in JSON."""
+    for written in _list_spellings(secret):
+        if written in text:
+            pattern = re.escape(written)
+            if len(secret) < _SHORTEST:
+                pattern = "|".join(f"(?<={quote}){pattern}(?={quote})" for quote in "\"'`")
+            yield from (match.span() for match in re.finditer(pattern, text))
+
+
+@lru_cache(maxsize=4096)
+def _list_spellings(secret: str) -> frozenset[str]:
+    return frozenset({secret, json.dumps(secret)[1:-1]})
+
+
+def _replace_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    shown, end = [], 0
+    for start, stop in spans:
+        shown += [text[end:start], REDACTED]
+        end = stop
+    return "".join([*shown, text[end:]])
 
 
 def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -401,6 +427,11 @@ def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
         spans += [match.span("value") for match in patterns.header.finditer(text)]
         spans += [*_find_assigned(text), *_find_blocks(text)]
         spans += [*_find_logins(text), *_find_lines(text)]
+    return _merge_spans(spans)
+
+
+def _merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Returns spans in order, those that overlap as one."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:

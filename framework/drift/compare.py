@@ -12,7 +12,7 @@ from framework.core.stack import Stack
 from framework.core.suggestions import list_names
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.autoscaled import find_out_of_range, find_unknown_ranges
-from framework.drift.fields import DesiredObjects, build_findings
+from framework.drift.fields import DesiredObjects, build_findings, find_copied_secrets
 from framework.drift.foreign import (
     find_foreign,
     find_scale_target,
@@ -123,8 +123,11 @@ def _collect(
     findings: list[Finding] = []
     pending: set[str] = set()
     deletions: list[str] = []
+    compared = tuple(compared)
+    copied = find_copied_secrets(compared, desired)
     for item in compared:
-        found = build_findings(item, desired, request.injectors)
+        secrets = copied.get(item.recorded.component, frozenset())
+        found = build_findings(item, desired, request.injectors, secrets)
         findings += found.findings
         pending |= {item.recorded.component} if found.pending else set()
         if found.is_deletion:

@@ -11,12 +11,11 @@ from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, find_list_without_keys, get_at, resolve
 from framework.core.quantities import is_same_quantity, may_be_custom
-from framework.core.redaction import REDACTED, redact_value
+from framework.core.redaction import REDACTED, find_secret_texts, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
-from framework.engines.values import redact_fields
 from framework.kube.adopting import describe_writers
 from framework.kube.lost_owners import FILLED_IN_LATER
 from framework.kube.managed_fields import (
@@ -26,7 +25,13 @@ from framework.kube.managed_fields import (
     is_controller,
     is_own,
 )
-from framework.kube.object_diff import LiveStatus, compare_objects, read_item, redact_object
+from framework.kube.object_diff import (
+    LiveStatus,
+    compare_objects,
+    read_item,
+    redact_fields,
+    redact_object,
+)
 from framework.kube.objects import Object, encode_string_data, without_internal
 from framework.kube.owned_paths import describe_path, find
 from framework.kube.patching import is_injected
@@ -120,10 +125,38 @@ class ObjectFindings:
     """The files no longer have the object, and the next `up` deletes it."""
 
 
+def find_copied_secrets(
+    compared: Iterable[ComparedObject], desired: DesiredObjects
+) -> dict[str, frozenset[str]]:
+    """Returns the plain secrets of each model that differs.
+
+    An interpolation may copy `env.API_TOKEN` into a ConfigMap, where nothing shows that it is
+    secret. So every finding about the model is without these texts.
+    """
+    compared = tuple(compared)
+    differing = {
+        item.recorded.component
+        for item in compared
+        if item.comparison.status is not LiveStatus.SAME
+    }
+    trees: dict[str, list[Object]] = {model: [] for model in differing}
+    for item in compared:
+        if (model := item.recorded.component) in trees:
+            live = item.live.outputs if item.live else {}
+            trees[model] += [dict(item.recorded.inputs), desired.find(item.recorded) or {}, live]
+    return {model: find_secret_texts(found) for model, found in trees.items()}
+
+
 def build_findings(
-    compared: ComparedObject, desired: DesiredObjects, injectors: Sequence[Injector]
+    compared: ComparedObject,
+    desired: DesiredObjects,
+    injectors: Sequence[Injector],
+    copied: frozenset[str] = frozenset(),
 ) -> ObjectFindings:
-    """Builds the findings about one recorded object: one for each field, or one for all of it."""
+    """Builds the findings about one recorded object: one for each field, or one for all of it.
+
+    `copied` are plain secrets of its model, which no finding shows.
+    """
     obj, status = compared.recorded, compared.comparison.status
     wanted, changes = _compare_files(obj, desired)
     pending = wanted is None or bool(changes)
@@ -150,15 +183,16 @@ def build_findings(
         manager, time = find_last_writer(compared.live.outputs) if compared.live else ("", "")
         findings.append(replace(base, manager=manager, time=time))
     kind = base.object_kind
-    # compare_objects redacts the data of Secrets. A program may mark any other value, such as the
-    # environment variable of a Deployment, as a secret too.
+    # compare_objects redacts the secrets that the object itself shows. A program may mark any other
+    # value as a secret too.
+    secrets = obj.secrets | copied
     fields = tuple(
         part
         for field in compared.comparison.fields
         for part in _drop_allowed_parts(field, kind, compared, injectors)
     )
-    for field in redact_fields(fields, obj.secrets):
-        value = redact_value(_find_desired(field, changes, wanted), obj.secrets)
+    for field in redact_fields(fields, secrets):
+        value = redact_value(_find_desired(field, changes, wanted), secrets)
         # Redacted values are equal as text, whatever they were.
         if value != field.old and REDACTED not in str(value) and _is_same(field, value, obj.type):
             # Somebody has already done by hand what the next `up` does.

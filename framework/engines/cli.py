@@ -53,7 +53,7 @@ from framework.engines.deletions import check_deletions, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
-    build_refresh_change,
+    build_refresh_changes,
     compare_with_cluster,
     read_basis,
 )
@@ -157,7 +157,7 @@ class CliEngine:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
             )
-        changes = order_changes(map(build_refresh_change, compared))
+        changes = order_changes(build_refresh_changes(compared))
         preview = Preview(changes, opened.outputs, settled + warnings)
         if preview.clean:
             opened.remember_cluster(opened.resources)

@@ -27,7 +27,7 @@ from framework.engines.base import OnProgress, order_changes
 from framework.engines.recorded import Components
 from framework.engines.urns import OBJECT_PREFIX, STACK_TYPE, parse_urn
 from framework.engines.values import redact_sealed
-from framework.kube.object_diff import read_item, redact_object
+from framework.kube.object_diff import read_item, redact_fields, redact_object
 from framework.kube.objects import object_name
 from framework.kube.property_path import parse_path
 
@@ -278,7 +278,11 @@ class EventReader:
             raise EngineError(
                 f"{failures}\nNothing was changed; fix it, then run the same command again"
             )
-        return Preview(self.changes, self.outputs, self.messages)
+        changes = tuple(
+            replace(change, fields=redact_fields(change.fields, self._secrets))
+            for change in self.changes
+        )
+        return Preview(changes, self.outputs, self.messages)
 
     def build_result(self, outputs: Mapping[str, Any]) -> Result:
         """Builds the result. A component's seconds are those from its first event to its last."""

@@ -6,8 +6,9 @@ embedded engine (`cli_steps.py`), which also shows the fields that others added 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError
@@ -22,6 +23,7 @@ from framework.engines.preflight import add_preflight
 from framework.engines.record_aliases import find_former_urns
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
+from framework.engines.values import redact_copies
 from framework.kube.provider import KubernetesProvider
 from framework.plan import StackPlan
 
@@ -131,6 +133,7 @@ def preview_stack(
     compared = {step.change.urn for step in steps}
     waits = find_deployment_waits(change for change in changes if change.urn in compared)
     changes = [note_waits(change, waits) for change in changes]
+    changes = redact_copies(changes, _list_inputs(opened, request.plan))
     # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
@@ -152,6 +155,12 @@ def _merge_changes(
         else compared.get(change.urn, change)
         for change in listed
     ]
+
+
+def _list_inputs(opened: OpenedStack, plan: StackPlan) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the planned and the recorded inputs of each object, with its model."""
+    yield from ((model, manifest.object) for model, manifest in plan.list_manifests())
+    yield from ((found.component, found.inputs) for found in opened.recorded.objects)
 
 
 def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> frozenset[str]:

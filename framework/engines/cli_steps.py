@@ -24,8 +24,9 @@ from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.kept_replicas import KeptReplicas, find_replicas_to_keep
 from framework.engines.problems import build_kept_problem, build_refusal, is_refusal
 from framework.engines.urns import build_manifest_urn
-from framework.engines.values import collect_message_secrets, redact_fields
+from framework.engines.values import collect_message_secrets
 from framework.kube.api_error import ApiError
+from framework.kube.object_diff import redact_fields
 from framework.kube.provider import KubernetesProvider
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 from framework.plan import Manifest, StackPlan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ from framework.engines.clusters import (
     connect_kubernetes,
 )
 from framework.engines.urns import parse_urn
-from framework.engines.values import redact_fields
+from framework.engines.values import redact_copies
 from framework.kube.adopting import describe_writers
 from framework.kube.api_error import ApiError
 from framework.kube.last_applied import compare_with_last_applied
-from framework.kube.object_diff import LiveComparison, LiveStatus
+from framework.kube.object_diff import LiveComparison, LiveStatus, redact_fields
 from framework.kube.objects import Object, ObjectState, is_terminating
 
 if TYPE_CHECKING:
@@ -190,8 +190,14 @@ def _find_namespace(obj: RecordedObject) -> tuple[str, str]:
     return obj.provider_urn, obj.id.rpartition("/")[0]
 
 
-def build_refresh_change(compared: ComparedObject) -> Change:
-    """Builds the change of the recorded object that a refresh makes."""
+def build_refresh_changes(compared: Iterable[ComparedObject]) -> list[Change]:
+    """Builds the changes of the recorded objects that a refresh makes, in the given order."""
+    compared = tuple(compared)
+    inputs = [(item.recorded.component, item.recorded.inputs) for item in compared]
+    return redact_copies(map(_build_refresh_change, compared), inputs)
+
+
+def _build_refresh_change(compared: ComparedObject) -> Change:
     recorded, comparison = compared.recorded, compared.comparison
     op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
     return Change(

@@ -10,13 +10,14 @@ The constants are those of `sdk/python/lib/pulumi/runtime/rpc.py`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.core.changes import FieldChange
+from framework.core.changes import Change
 from framework.core.errors import EngineError
-from framework.core.redaction import REDACTED, find_secret_texts, redact_value
+from framework.core.redaction import REDACTED, find_secret_texts
+from framework.kube.object_diff import redact_fields
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -214,20 +215,26 @@ def _decode(text: str) -> Iterator[str]:
         yield plain
 
 
-def redact_fields(
-    fields: tuple[FieldChange, ...], secrets: frozenset[str]
-) -> tuple[FieldChange, ...]:
-    """Returns the field changes with every secret value redacted."""
-    if not secrets:
-        return fields
-    return tuple(
-        replace(
-            change,
-            old=redact_value(change.old, secrets),
-            new=redact_value(change.new, secrets),
-        )
-        for change in fields
-    )
+def redact_copies(
+    changes: Iterable[Change], inputs: Iterable[tuple[str, Mapping[str, Any]]]
+) -> list[Change]:
+    """Returns the changes without copies of plain secrets of the same model.
+
+    An interpolation may copy `env.API_TOKEN` into a ConfigMap, where nothing shows that it is
+    secret. `inputs` are the planned and the recorded inputs of objects, each with its model.
+    """
+    shown = list(changes)
+    trees: dict[str, list[Mapping[str, Any]]] = {c.component: [] for c in shown if c.fields}
+    for model, tree in inputs:
+        if model in trees:
+            trees[model].append(tree)
+    secrets = {model: find_secret_texts(found) for model, found in trees.items()}
+    return [
+        replace(change, fields=redact_fields(change.fields, secrets[change.component]))
+        if change.fields
+        else change
+        for change in shown
+    ]
 
 
 # Between the program's JSON and our trees

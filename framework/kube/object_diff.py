@@ -1,7 +1,8 @@
 """Compares two objects field by field, for people to read.
 
-Fields that only the server writes are left out before comparing. The values of a Secret, and plain
-values that may be secret, are redacted afterwards. So no caller can forget either.
+Fields that only the server writes are left out before comparing. The values of a Secret, plain
+values that may be secret, and copies of these in other fields are redacted afterwards. So no caller
+can forget either.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from framework.core.redaction import (
     can_be_secret,
     find_name_of_value,
     find_secret_arguments,
+    find_secret_texts,
     is_secret_key,
     redact_arguments,
     redact_field,
+    redact_value,
 )
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import (
@@ -133,12 +136,25 @@ def compare_objects(
     """Returns every field that differs, sorted by key; list items keep their order.
 
     `written` is the one of the two that is the live object. With it, each change names the manager
-    that wrote the live value, unless that is `manager` itself.
+    that wrote the live value, unless that is `manager` itself. Secrets of other objects, which an
+    interpolation may have brought here, are for the caller to redact (`redact_fields`).
     """
     secret = (new.get("kind") or old.get("kind")) == "Secret"
-    return tuple(
+    before, after = _without_noise(old), _without_noise(new)
+    changes = tuple(
         _build_change(difference, secret, written, manager)
-        for difference in _list_differences(_without_noise(old), _without_noise(new))
+        for difference in _list_differences(before, after)
+    )
+    return redact_fields(changes, find_secret_texts((before, after))) if changes else ()
+
+
+def redact_fields(
+    fields: tuple[FieldChange, ...], secrets: Collection[str]
+) -> tuple[FieldChange, ...]:
+    """Returns the field changes with every secret text in their values redacted."""
+    return tuple(
+        replace(field, old=redact_value(field.old, secrets), new=redact_value(field.new, secrets))
+        for field in fields
     )
 
 

@@ -16,7 +16,7 @@ from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
 from framework.core.field_paths import ROOT, FieldPath
 from framework.core.quantities import normalize_quantities
-from framework.core.redaction import find_secret_texts, redact
+from framework.core.redaction import find_secret_texts, redact, redact_value
 from framework.core.stack import Stack
 from framework.files import environment_path
 from framework.kube.object_diff import compare_objects
@@ -244,7 +244,15 @@ class _Comparer:
         if not objects and not changes:
             return None
         settings = tuple(_describe(c, self._trace(c, changes, before, after)) for c in changes)
-        return ModelDifference(name, "changed", settings=settings, objects=objects)
+        secrets = find_secret_texts([*old.values(), *new.values()])
+        return ModelDifference(
+            name,
+            "changed",
+            settings=_redact_copies(settings, secrets),
+            objects=tuple(
+                replace(obj, fields=_redact_copies(obj.fields, secrets)) for obj in objects
+            ),
+        )
 
     def _index(self, manifests: Mapping[str, Iterable[dict[str, Any]]], name: str) -> Objects:
         objects = manifests.get(name, ())
@@ -364,6 +372,20 @@ def _without_namespace(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _describe(change: SettingChange, causes: tuple[Cause, ...]) -> Difference:
     old, new = (redact(change.path, value) for value in (change.old, change.new))
     return Difference(change.name, old, new, causes)
+
+
+def _redact_copies(
+    differences: Iterable[Difference], secrets: Collection[str]
+) -> tuple[Difference, ...]:
+    """Returns the differences without secrets of the model.
+
+    An interpolation may copy `env.API_TOKEN` into a setting or an object where nothing shows that
+    it is secret.
+    """
+    return tuple(
+        replace(item, old=redact_value(item.old, secrets), new=redact_value(item.new, secrets))
+        for item in differences
+    )
 
 
 def _compare_manifests(

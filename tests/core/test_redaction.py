@@ -161,6 +161,18 @@ def test_redact_text_replaces_secrets(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "secrets", "shown"),
+    [
+        pytest.param("[secret] of secret", ["secret"], "[secret] of [secret]", id="its own word"),
+        pytest.param("x abcdef y", ["abcd", "cdef"], "x [secret] y", id="overlapping"),
+    ],
+)
+def test_redact_text_leaves_no_part_of_a_secret(text: str, secrets: list[str], shown: str) -> None:
+    assert redact_text(text, secrets) == shown
+    assert redact_text(shown, secrets) == shown
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("password = hunter22", "password = [secret]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from framework.drift import DriftReport, FindingKind, find_drift
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
+from framework.drift.history import History
 from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.drift.report import Unread
 from framework.drift.run import DriftRun
@@ -33,6 +35,7 @@ from framework.kube.managed_fields import entries
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
 from framework.output.drift import list_commands, render_drift
+from framework.output.drift_files import render_reports
 from framework.plan import Manifest, ModelPlan, PlanStore
 from tests.shipped import SHIPPED
 
@@ -349,6 +352,30 @@ def test_secret_values_are_redacted(root: Path) -> None:
     (finding,) = compare(root, [recorded], [build("ConfigMap", "a", data={"k": "x"})]).findings
     assert "s3cr3t" not in repr(finding)
     assert finding.live == "x"
+
+
+def build_pod(**env: str) -> Object:
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    pod = {"containers": [{"name": "model", "env": variables}]}
+    return build("Deployment", "a", spec={"template": {"spec": pod}})
+
+
+def test_copy_of_a_plain_secret_is_redacted_in_every_object_of_its_model(root: Path) -> None:
+    recorded = [
+        record(build_pod(API_TOKEN="qW7_oldtoken", OTHER="x qW7_oldtoken"), "a"),
+        record(build("ConfigMap", "a", data={"k": "x qW7_oldtoken"}), "a"),
+    ]
+    live = [
+        build_pod(API_TOKEN="zX9_newtoken", OTHER="y zX9_newtoken"),
+        build("ConfigMap", "a", data={"k": "zX9_newtoken qW7_oldtoken"}),
+    ]
+    report = compare(root, recorded, live)
+    found = {f.path.rpartition(".")[2]: (f.desired, f.recorded, f.live) for f in report.findings}
+    assert found["env[OTHER]"] == ("x [secret]", "x [secret]", "y [secret]")
+    assert found["k"] == ("x [secret]", "x [secret]", "[secret] [secret]")
+    run = DriftRun("dev", report.checked, (report,))
+    texts = [render_drift(run), *render_reports(run, History().add(run)).values()]
+    assert not [text for text in texts if re.search("oldtoken|newtoken", text)]
 
 
 def written_by(manager: str, **fields: Any) -> Object:

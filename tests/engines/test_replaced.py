@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from framework.core.changes import Change, Op, Preview
-from framework.engines.live_objects import build_refresh_change, compare_with_cluster
+from framework.engines.live_objects import build_refresh_changes, compare_with_cluster
 from framework.engines.problems import RefusedError
 from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Resource
@@ -157,7 +157,7 @@ def refresh(resource: Resource, provider: KubernetesProvider) -> list[Change]:
     compared = compare_with_cluster(
         recorded.objects, cast(Any, clusters), compare_with_live, listed=False
     )
-    return [build_refresh_change(item) for item in compared]
+    return build_refresh_changes(compared)
 
 
 LEFT_BEHIND = "a replacement left it behind, and somebody recreated it since"

@@ -77,17 +77,29 @@ def test_live_object_has_the_secrets_of_its_inputs() -> None:
     ("value", "shown"),
     [
         ("hunter22", "[secret]"),
-        ("https://u:hunter22@host", "[secret]"),
+        ("https://u:hunter22@host", "https://u:[secret]@host"),
+        ({"a": ["x hunter22"]}, {"a": ["x [secret]"]}),
+        (13072001, "[secret]"),
         ("aHVudGVyMjI=", "[secret]"),
         ("other", "other"),
         (7, "[secret]"),
         (17, 17),
         (None, None),
     ],
-    ids=["whole", "inside", "base64", "other", "short-whole", "short-inside", "none"],
+    ids=[
+        "whole",
+        "inside",
+        "nested",
+        "in-number",
+        "base64",
+        "other",
+        "short-whole",
+        "short-inside",
+        "none",
+    ],
 )
 def test_value_that_contains_a_secret_is_redacted(value: object, shown: object) -> None:
-    assert redact_value(value, collect_secret_texts(Secret(["hunter22", 7]))) == shown
+    assert redact_value(value, collect_secret_texts(Secret(["hunter22", 7, 3072]))) == shown
 
 
 def test_message_shows_neither_secrets_nor_plain_values_that_may_be_one() -> None:

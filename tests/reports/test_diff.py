@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -291,6 +292,30 @@ def test_no_secret_is_printed(
     overlay = "environments/prod/models/alpha.yaml"
     repository.write({"catalog/alpha.yaml": _ALPHA, overlay: "replicas: 4\n" + (old or new)})
     assert _SECRET not in run("dev", "--to", "prod", *form)
+
+
+def _write_token_and_copies(token: str, path: str) -> str:
+    url = f"https://hooks.internal.example.com/{path}/team-nlp/models/w-300/${{env.API_TOKEN}}/end"
+    files = f"config: {{mountPath: /etc/app, files: {{app.conf: 'x ${{env.API_TOKEN}} {path}'}}}}\n"
+    return f"env: {{API_TOKEN: {token}, HOOK: '{url}', OTHER: 'x ${{env.API_TOKEN}}'}}\n{files}"
+
+
+@pytest.mark.parametrize("form", [["--json"], ["--format", "text"], ["--format", "markdown"]])
+def test_copy_of_a_secret_is_redacted_although_its_value_is_cut_or_escaped(
+    form: list[str], run: Run, repository: Repository
+) -> None:
+    old = _write_token_and_copies("qW7_oldtoken_4455_ddddeeeeffff", "v1")
+    new = _write_token_and_copies("zX9-newtoken-7733-hhhhiiiijjjj", "v2")
+    repository.write({"catalog/alpha.yaml": _ALPHA + old})
+    repository.commit()
+    repository.write({"catalog/alpha.yaml": _ALPHA + new})
+    texts = [run("prod", "--since", "HEAD", *form)]
+    overlay = "environments/prod/models/alpha.yaml"
+    repository.write({"catalog/alpha.yaml": _ALPHA + old, overlay: "replicas: 4\n" + new})
+    texts.append(run("dev", "--to", "prod", *form))
+    for text in texts:
+        assert "OTHER" in text
+        assert not re.search("qW7|zX9|oldtoken|newtoken|4455|7733|ffff|jjjj", text)
 
 
 def test_references_to_secrets_are_shown() -> None:

@@ -92,3 +92,39 @@ def test_plan_file_has_the_checked_in_schema(make_quick_project: MakeProject) ->
     assert [
         e.message for e in Draft202012Validator(load_schema("plan")).iter_errors(document)
     ] == []
+
+
+@pytest.mark.parametrize("model", [(), ("--model", "churn")], ids=["all", "one model"])
+def test_copies_of_a_plain_secret_are_in_no_preview_and_no_plan(
+    make_quick_project: MakeProject, kube: KubeClient, engine: str, model: tuple[str, ...]
+) -> None:
+    project = make_quick_project("churn", "intent")
+    # A plan of an object with secrets needs a passphrase.
+    words = {"PULUMI_CONFIG_PASSPHRASE": "words"}
+    chosen = ("dev", "--engine", engine)
+    project.append(
+        CHURN,
+        "env: {API_TOKEN: qW7_oldtoken, OTHER: 'x ${env.API_TOKEN}'}\n"
+        "service: {annotations: {example.com/note: 'x ${env.API_TOKEN}'}}\n",
+    )
+    project.succeed("up", *chosen, **words)
+    project.edit(CHURN, "qW7_oldtoken", "zX9_newtoken")
+    metadata = {"name": "churn", "namespace": f"{project.namespace}-dev"}
+    note = {"example.com/note": "x qW7_oldtoken by hand"}
+    kube.apply(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {**metadata, "annotations": note}},
+        manager="kubectl-edit",
+        force=True,
+        dry_run=False,
+    )
+    texts = {
+        "preview": project.succeed("preview", *chosen, *model, "--plan", "plan.json", **words),
+        "json": project.succeed("preview", *chosen, *model, "--json", **words),
+        "refresh": project.run("refresh", *chosen, **words).stdout,
+        "drift": project.run("drift", *chosen, **words).stdout,
+        "plan": (project.root / "plan.json").read_text(),
+    }
+    for name, text in texts.items():
+        assert "x [secret]" in text, name
+        assert "oldtoken" not in text, name
+        assert "newtoken" not in text, name

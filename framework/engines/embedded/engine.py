@@ -44,7 +44,7 @@ from framework.engines.embedded.settlement import (
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
-    build_refresh_change,
+    build_refresh_changes,
     compare_with_cluster,
     read_basis,
 )
@@ -142,7 +142,7 @@ class EmbeddedEngine:
             compared = compare_with_cluster(
                 recorded, operation.clusters, compare_with_live, listed=False
             )
-            changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
+            changes = {change.urn: change for change in build_refresh_changes(compared)}
             preview = Preview(
                 order_changes(changes.values()), state.read_stack_outputs(), operation.messages
             )

@@ -25,10 +25,10 @@ from framework.engines.values import (
     collect_message_secrets,
     collect_secret_texts,
     has_unknown,
-    redact_fields,
     redact_secrets,
     reveal,
 )
+from framework.kube.object_diff import redact_fields
 from framework.kube.objects import object_name
 from framework.kube.ownership import AlreadyExistsError
 from framework.kube.prediction import ObjectDiff

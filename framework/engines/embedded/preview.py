@@ -7,7 +7,7 @@ write.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +37,9 @@ from framework.engines.values import (
     has_secret,
     map_tree,
     mark_secrets,
+    redact_copies,
     redact_secrets,
+    reveal,
 )
 from framework.kube.api_error import ApiError
 
@@ -130,7 +132,7 @@ class PreviewRun:
         self._check_protected(leftovers)
         self._note_protection()
         self._note_waits()
-        changes = [step.change for step in self.steps.values()]
+        changes = redact_copies((step.change for step in self.steps.values()), self._list_inputs())
         changes += self._list_others()
         changes += [
             build_deletion(resource, self._planner.components)
@@ -140,6 +142,15 @@ class PreviewRun:
         problems = sorted(step.problem for step in self.steps.values() if step.problem)
         outputs = self._build_stack_outputs()
         return Preview(order_changes(changes), outputs, problems=tuple(problems))
+
+    def _list_inputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yields the registered and recorded inputs of the models that change, with the model."""
+        changed = {step.change.component for step in self.steps.values() if step.change.fields}
+        for step in self.steps.values():
+            model = step.change.component
+            if model in changed:
+                yield model, reveal(step.registration.inputs)
+                yield model, reveal(self._state.read_inputs(step.old)) if step.old else {}
 
     def _list_others(self) -> list[Change]:
         """Returns the recorded resources that the command does not work on, as unchanged.
