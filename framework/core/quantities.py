@@ -34,7 +34,8 @@ _MAPPINGS = frozenset(
     # A LimitRange and a ResourceQuota.
     | {"default", "defaultRequest", "max", "min", "maxLimitRequestRatio", "hard", "used"}
 )
-
+# Mappings of texts, which are compared as texts: `size: 1Gi` does not select `size: 1024Mi`.
+_TEXTS = FREE_KEYS | {"matchLabels", "nodeSelector", "parameters", "selector"}
 
 # Custom resources embed types of Kubernetes, such as volumes and containers. Their fields are
 # known by name and parent, because `divisor` of another type may be any text.
@@ -99,7 +100,7 @@ def is_quantity_path(path: Sequence[object], *, is_custom_resource: bool = False
     if is_custom_resource:
         return _is_embedded_quantity(path)
     # `annotations.divisor` is a text that somebody wrote.
-    if parent in FREE_KEYS:
+    if parent in _TEXTS:
         return False
     return name in _FIELDS or _FIELDS_OF.get(parent) == name or parent in _MAPPINGS
 
@@ -113,7 +114,7 @@ def _is_embedded_quantity(path: Sequence[object]) -> bool:
         return True
     # `nvidia.com/gpu` and `hugepages-2Mi`.
     is_extended = parent in _MAPPINGS and ("/" in name or name.startswith("hugepages-"))
-    return parent not in FREE_KEYS and (name in _RESOURCES or is_extended)
+    return parent not in _TEXTS and (name in _RESOURCES or is_extended)
 
 
 def _has_binary_unit(path: Sequence[object], value: object) -> bool:
@@ -126,7 +127,7 @@ def _has_binary_unit(path: Sequence[object], value: object) -> bool:
         return False
     is_item = isinstance(path[-1], int)
     is_variable = path[-1] == "value" and not isinstance(path[-2], str)
-    return not is_item and not is_variable and str(path[-2]) not in FREE_KEYS
+    return not is_item and not is_variable and str(path[-2]) not in _TEXTS
 
 
 def is_same_quantity(

@@ -51,7 +51,8 @@ _DIFFERENT = [
     ("env.CPU", "500m", "0.5"), ("annotations.sizeLimit", "1Gi", "1024Mi"), ("args[0]", "1", "1.0"),
     ("spec.template.spec.containers[model].env[CPU]", "1", "1.0"), ("labels.limits", "1k", "1000"),
     ("config.files.divisor", "1", "1.0"), ("image.tag", "1", "1.0"),
-    ("data.sizeLimit", "1", "1.0"), (_CPU, "half", "half a core"),
+    ("data.sizeLimit", "1", "1.0"), ("spec.nodeSelector.quantity", "1k", "1000"),
+    (_CPU, "half", "half a core"),
 ]  # fmt: skip
 
 
@@ -151,6 +152,10 @@ def test_resources_of_a_custom_resource_are_quantities() -> None:
         ({"env": [{"name": "M", "value": "1024Mi"}]}, {"env": [{"name": "M", "value": "1Gi"}]},
          False),
         ({"labels": {"memory": "1024Mi"}}, {"labels": {"memory": "1Gi"}}, False),
+        *(
+            ({key: {"memory": "1024Mi"}}, {key: {"memory": "1Gi"}}, False)
+            for key in ("nodeSelector", "matchLabels", "selector", "parameters")
+        ),
         ({"scale": {"divisor": "1.0"}}, {"scale": {"divisor": "1"}}, False),
         ({"timeout": "60m"}, {"timeout": "0.06"}, False),
     ],
