@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,11 @@ from typing import Any
 # Limits of GitHub. An issue and a comment have the same one.
 MAX_CHARACTERS = 65_536
 MAX_SUMMARY_BYTES = 1_000_000
+_FOLD = re.compile(
+    r"^<details><summary>(?P<title>.*?)</summary>.*?^</details>$", re.DOTALL | re.MULTILINE
+)
+_FENCE = re.compile(r"^`{3,}", re.MULTILINE)
+_LONGEST_FENCE = 100
 _PAGE = 100
 _SECONDS = 30
 
@@ -78,13 +84,30 @@ def link_run() -> str:
 
 
 def shorten(text: str, limit: int = MAX_CHARACTERS) -> str:
-    """Cuts the text to `limit` characters, after a whole section, and links to the full report."""
+    """Shortens a report to `limit` characters: its longest folded parts are left out first.
+
+    So one long value does not remove what comes after it, such as another environment.
+    """
     if len(text) <= limit:
         return text
     note = f"\n\n*The report is too long for GitHub. See [the summary of the run]({link_run()}).*\n"
-    shortened = text[: limit - len(note)]
-    end = shortened.rfind("\n</details>")
-    return (shortened[: end + len("\n</details>")] if end > 0 else shortened) + note
+    room = limit - len(note)
+    for fold in sorted(_FOLD.finditer(text), key=lambda fold: len(fold[0]), reverse=True):
+        if len(text) <= room:
+            return text + note
+        left_out = f"<details><summary>{fold['title']} (left out)</summary></details>"
+        text = text.replace(fold[0], left_out, 1)
+    return (text if len(text) <= room else _cut(text, room)) + note
+
+
+def _cut(text: str, room: int) -> str:
+    """Cuts a text after a line, and closes the block of code that the cut may be in."""
+    kept = text[: room - _LONGEST_FENCE].rpartition("\n")[0]
+    is_open, fence = False, ""
+    for mark in _FENCE.findall(kept):
+        if not is_open or len(mark) >= len(fence):
+            is_open, fence = not is_open, mark
+    return f"{kept}\n{fence}" if is_open else kept
 
 
 def write_summary(report: str) -> None:

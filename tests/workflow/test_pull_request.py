@@ -199,13 +199,39 @@ def test_own_comment_is_found_and_quotes_are_ignored(github: GitHub, tmp_path: P
     assert (github.comments[0]["body"], len(github.comments)) == (quoted, 121)
 
 
-def test_long_report_is_cut_after_a_section_and_complete_in_the_summary(
+def _fold(title: str, text: str) -> str:
+    lines = ["<details><summary>" + title + "</summary>", "", "```diff", text, "```", "</details>"]
+    return "\n".join(lines)
+
+
+def test_long_report_has_every_section_and_is_complete_in_the_summary(
     github: GitHub, tmp_path: Path
 ) -> None:
-    report = "".join(f"<details>\n{n} {'x' * 500}\n</details>\n" for n in range(300))
+    sections = [
+        "### dev: 1 model changes\n",
+        _fold("churn", "+ " + "x" * 90_000),
+        *(_fold(f"model-{n}", "+ " + "y" * 500) for n in range(50)),
+        "### prod: 1 model changes\n",
+        _fold("fraud", "- replicas: 3\n+ replicas: 0"),
+    ]
+    report = "\n\n".join(sections)
     _post(report, tmp_path, github)
     body = github.comments[0]["body"]
     assert len(body) <= 65_536
-    assert body.count("<details>") == body.count("</details>") > 100
+    assert "<details><summary>churn (left out)</summary></details>" in body
+    assert body.count("y" * 500) == 50
+    assert sections[-1] in body
     assert "/o/r/actions/runs/1" in body
     assert (tmp_path / "summary.md").read_text() == report
+
+
+def test_long_report_of_errors_is_cut_after_a_line_and_ends_its_block_of_code(
+    github: GitHub, tmp_path: Path
+) -> None:
+    errors = [f"catalog/model-{n}.yaml:1:1: replicas is ```{n}```" for n in range(3000)]
+    _post("\n".join(["### dev", "", "````text", *errors, "````", ""]), tmp_path, github)
+    body = github.comments[0]["body"]
+    assert len(body) <= 65_536
+    text, _, note = body.partition("\n````\n")
+    assert text.endswith("```")
+    assert "too long for GitHub" in note
