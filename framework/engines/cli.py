@@ -31,6 +31,7 @@ from framework.engines.cli_events import EventReader, event_to_json
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_settlement import (
+    forget_old,
     has_pending_creates,
     settle_export,
     settle_remote,
@@ -49,7 +50,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
-from framework.engines.deletions import check_deletions, read_exported_state
+from framework.engines.deletions import CheckedDeletions, check_deletions, read_exported_state
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -106,9 +107,9 @@ class CliEngine:
         with self._connect(request) as provider:
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(messages)
-            preview = self._check_deletions(request, opened, previewed.preview, previewed.reader)
-            _review(request, opened, preview)
-            return preview
+            checked = self._check_deletions(request, opened, previewed.preview, previewed.reader)
+            _review(request, opened, checked.preview)
+            return checked.preview
 
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
@@ -124,10 +125,12 @@ class CliEngine:
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
             previewed = previewed.with_messages(settled + warnings)
-            preview = self._check_deletions(request, opened, previewed.preview, previewed.reader)
+            checked = self._check_deletions(request, opened, previewed.preview, previewed.reader)
+            preview = checked.preview
             check_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
+                opened = forget_old(request, opened, checked.forgotten, lock)
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
                 reader, target = opened.read_events(), opened.build_target(targets)
@@ -139,6 +142,8 @@ class CliEngine:
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster(opened.resources)
+            opened = forget_old(request, opened, checked.forgotten, lock)
+            previewed = replace(previewed, preview=preview)
             apply = CliApply(opened, previewed, request, provider, lock, on_progress)
             # It records the cluster once more: before the first deployment, the state had no
             # provider.
@@ -191,14 +196,15 @@ class CliEngine:
         if not changes:
             return Result((), messages=warnings)
         preview = Preview(changes, opened.outputs, warnings)
-        preview = self._check_deletions(request, opened, preview)
-        check_problems(preview)
-        if not confirm(preview):
+        checked = self._check_deletions(request, opened, preview)
+        check_problems(checked.preview)
+        if not confirm(checked.preview):
             return None
+        opened = forget_old(request, opened, checked.forgotten)
         reader = opened.read_events(on_progress, components=components)
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
         opened.stack.run("destroy", reader, **options)
-        result = replace(reader.build_result({}), changes=changes)
+        result = replace(reader.build_result({}), changes=checked.preview.changes)
         warnings = opened.forget_replicas(request, result)
         return replace(result, messages=(*result.messages, *warnings))
 
@@ -254,8 +260,7 @@ class CliEngine:
     ) -> RecordedObjects:
         """Returns the recorded objects, with those that an interrupted command created.
 
-        The export lacks the latter, and `drift` would report them as foreign. It may also have the
-        old object of a replacement that somebody has recreated, which is foreign. So the embedded
+        The export lacks the latter, and `drift` would report them as foreign. So the embedded
         engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
         backend, checkpoint = _read_folder(request)
@@ -317,14 +322,14 @@ class CliEngine:
         opened: OpenedStack,
         preview: Preview,
         reader: EventReader | None = None,
-    ) -> Preview:
+    ) -> CheckedDeletions:
         """Returns the preview with the problems of objects that it must not delete.
 
         The CLI deletes by name, whatever object has the name by then. `reader` has the former names
         of the resources; None for `destroy`, which deletes kept objects with their Namespace.
         """
         if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
-            return preview
+            return CheckedDeletions(preview)
         former_urns = reader.former_urns if reader is not None else {}
         with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
 

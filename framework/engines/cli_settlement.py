@@ -1,4 +1,4 @@
-"""Settles what an interrupted command left pending in a state that only the CLI reads.
+"""Settles what earlier commands left in a state that only the CLI reads or writes.
 
 The CLI repeats a pending update or deletion by itself. For a pending create it only prints a
 warning: the object may exist without a record, and then no later command would delete it. For a
@@ -9,15 +9,16 @@ lock, and the CLI encrypts the secrets again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from framework.engines.cli_stack import CliStack, read_export
+from framework.engines.base import Request
+from framework.engines.cli_lock import StackLock
+from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded, read_export
 from framework.engines.clusters import Clusters
-from framework.engines.embedded.settlement import (
-    drop_recreated,
-    restore_wanted,
-    settle_pending,
-)
+from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
 from framework.engines.state.secrets import read_plaintext, unseal, write_plaintext
@@ -51,18 +52,14 @@ def settle_export(
     """Returns an exported state as the embedded engine would settle it; writes nothing.
 
     It has the objects of pending creates that exist, and the records of replaced objects that the
-    plan has again. It lacks those of replaced objects that somebody else has recreated. The second
-    value are the warnings about all of these, in the form of `Preview.messages`. Raises
-    ClusterError if a cluster does not answer.
+    plan has again. The second value are the warnings about what was pending, in the form of
+    `Preview.messages`. Raises ClusterError if a cluster does not answer.
     """
     settlement = settle_pending(_ExportedState(checkpoint), clusters)
     settled = fold(checkpoint, settlement.lines)
     if plan is not None:
         settled = fold(settled, restore_wanted(settled, plan))
-    recreated = drop_recreated(_ExportedState(settled), clusters)
-    settled = fold(settled, recreated.lines)
-    warnings = settlement.warnings + recreated.warnings
-    return settled, tuple(sorted(f"warning: {warning}" for warning in warnings))
+    return settled, tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
 
 
 def has_pending_creates(checkpoint: Checkpoint) -> bool:
@@ -91,3 +88,27 @@ def settle_remote(
     exported.deployment["pending_operations"] = []
     stack.import_back(exported)
     return True, messages
+
+
+def forget_old(
+    request: Request,
+    opened: OpenedStack,
+    forgotten: Iterable[Resource],
+    lock: StackLock | None = None,
+) -> OpenedStack:
+    """Removes records before the first deletion, and returns the stack without them.
+
+    These are the records of `CheckedDeletions.forgotten`: the CLI deletes by name, and a refresh
+    would record the object of others as ours. `lock` is the lock of the stack, if this command
+    holds it. Raises StateError if another command holds the stack, or while a create is pending.
+    """
+    keys = frozenset(found.key for found in forgotten)
+    if not keys:
+        return opened
+    with lock.released() if lock is not None else nullcontext():
+        opened.stack.forget(keys)
+    if lock is not None:
+        lock.require()
+    checkpoint = fold(opened.checkpoint, [{"drop": key} for key in keys])
+    recorded = build_recorded(checkpoint.resources, request)
+    return replace(opened, checkpoint=checkpoint, recorded=recorded)

@@ -37,6 +37,7 @@ from framework.engines.state.checkpoint import (
     check_deployment,
     read_stack_outputs,
 )
+from framework.engines.state.journal import fold
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
 from framework.engines.urns import build_manifest_urn, list_model_urns
@@ -128,28 +129,35 @@ class CliStack:
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
         declared last, and `drift` compares the cluster with them: it would no longer find what the
-        refresh has recorded.
+        refresh has recorded. Of an old object, which a replacement left behind, the whole record
+        is restored.
         `recreated` are the URNs of objects that somebody else deleted and created again. The
         refresh reads by name and records the new objects as ours, and a later command would delete
         them, so these records are dropped.
         """
-        before = {
-            found.urn: found.raw
-            for found in resources
-            if found.is_object and not found.pending_delete
-        }
+        before = {found.key: found.raw for found in resources if found.is_object}
         exported = self.export()
-        changed = _drop_records(exported.deployment, recreated)
+        changed = _drop_records(exported, recreated)
         for raw in exported.deployment.get("resources") or ():
-            declared = before.get(raw["urn"])
-            if declared is None or raw.get("delete") or raw.get("inputs") == declared.get("inputs"):
+            declared = before.get(Resource(raw).key)
+            if declared is None:
+                continue
+            # An old object keeps its UID, too, which shows whether somebody has recreated it.
+            names = ("inputs", "outputs") if raw.get("delete") else ("inputs",)
+            if all(raw.get(name) == declared.get(name) for name in names):
                 continue
             changed = True
-            raw["inputs"] = declared.get("inputs")
+            raw.update({name: declared.get(name) for name in names})
             # The Kubernetes provider keeps a copy of the inputs here and compares with it.
             if "__inputs" in (raw.get("outputs") or {}):
                 raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
         if changed:
+            self.import_back(exported)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Removes records, without an effect on their objects."""
+        exported = self.export()
+        if _drop_records(exported, keys):
             self.import_back(exported)
 
     def record_failed(self, failed: FailedUp) -> None:
@@ -516,21 +524,18 @@ def with_failure(
     return Resource({**resource.raw, **fields}) if fields else resource
 
 
-def _drop_records(deployment: dict[str, Any], urns: Collection[str]) -> bool:
-    """Removes the records of these URNs, and the dependencies of other resources on them.
+def _drop_records(exported: Any, keys: Collection[str]) -> bool:
+    """Removes the records with these keys, and the dependencies of other resources on them.
 
-    Records of objects that are pending deletion stay. Returns True if a record was removed.
+    Returns True if a record was removed.
     """
-    resources = deployment.get("resources") or []
-    kept = [raw for raw in resources if raw["urn"] not in urns or raw.get("delete")]
-    if len(kept) == len(resources):
+    if not keys:
         return False
-    for raw in kept:
-        raw["dependencies"] = [urn for urn in raw.get("dependencies") or () if urn not in urns]
-        by_property = raw.get("propertyDependencies") or {}
-        for name, needed in by_property.items():
-            by_property[name] = [urn for urn in needed or () if urn not in urns]
-    deployment["resources"] = kept
+    recorded = read_export(exported, "").resources
+    kept = fold(Checkpoint("", recorded), [{"drop": key} for key in keys]).resources
+    if len(kept) == len(recorded):
+        return False
+    exported.deployment["resources"] = [found.raw for found in kept]
     return True
 
 

@@ -3,13 +3,16 @@
 An object of others may have the name of a recorded one by now. The embedded engine deletes by UID,
 so the server refuses; the CLI deletes by name. And an object that is kept, such as the claim of a
 volume, goes with its Namespace.
+
+An old object is one that a replacement has left behind, because its deletion failed. Only the state
+names it, so one that somebody recreated refuses nothing: it stays, and its record is removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,8 +29,21 @@ ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
 _CLAIM = "PersistentVolumeClaim"
 _LOST_NOTE = "is deleted with its Namespace, and its data with it"
+_OLD_NOTE = "was left behind by a replacement and recreated; is deleted with its Namespace"
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
+
+
+@dataclass(frozen=True)
+class CheckedDeletions:
+    """A preview with the problems and warnings of its deletions.
+
+    `forgotten` are the records to remove before the first deletion: those of old objects that
+    somebody recreated, and of the old Namespaces that these are in.
+    """
+
+    preview: Preview
+    forgotten: tuple[Resource, ...] = ()
 
 
 def check_deletions(
@@ -38,91 +54,132 @@ def check_deletions(
     connect: ConnectProvider,
     *,
     refuses_lost: bool,
-) -> Preview:
-    """Returns the preview with the problems and warnings of its deletions. ClusterError.
+) -> CheckedDeletions:
+    """Checks the deletions of a preview; writes nothing. ClusterError.
 
-    A problem is an object that somebody else recreated and, with `refuses_lost`, a kept object that
-    is deleted with its Namespace. Without `refuses_lost` the latter is a note or a warning:
-    `destroy` deletes everything and says so, but a user who only renames a Namespace does not
-    expect to lose data.
+    A problem is an object that somebody else recreated and, with `refuses_lost`, an object that is
+    deleted with its Namespace although it is kept, or an old one that somebody recreated. Without
+    `refuses_lost` the latter have a note: `destroy` deletes everything and says so, but a user who
+    only renames a Namespace does not expect to lose data.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
     recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
     cluster. Reads only what the preview deletes.
     """
     resources = tuple(resources)
-    preview = _add_lost_objects(preview, resources, former_urns, refuses=refuses_lost)
+    deletions = list(_list_deletions(preview.changes, resources, former_urns))
+    recreated = _find_recreated(deletions, read_state, connect)
+    problems = {
+        Problem(change.component, _describe(found), recreated[found.key])
+        for change, found in deletions
+        if found.key in recreated and not found.pending_delete
+    }
+    preview = replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
+    forgotten = _find_forgotten([found for _, found in deletions], recreated)
+    gone = {
+        _identify(found)
+        for _, found in deletions
+        if found.kind == "Namespace" and found.key not in forgotten
+    }
+    staying = [found for found in forgotten.values() if _find_namespace(found) not in gone]
+    preview = _leave_out(preview, staying, recreated)
+    preview = _add_lost_objects(
+        preview, resources, former_urns, forgotten.values(), refuses=refuses_lost
+    )
     preview = _add_unrecorded_claims(preview, resources, former_urns, connect, refuses=refuses_lost)
-    return _add_recreated(preview, resources, former_urns, read_state, connect)
+    return CheckedDeletions(preview, tuple(forgotten.values()))
 
 
-def _add_recreated(
-    preview: Preview,
-    resources: Sequence[Resource],
-    former_urns: Mapping[str, str],
-    read_state: ReadState,
-    connect: ConnectProvider,
-) -> Preview:
-    """Returns the preview with a problem for each object to delete that somebody else recreated."""
-    deletions = [
-        (change, found)
-        for change, found in _list_deletions(preview.changes, resources, former_urns)
-        if _has_manifest(found)
-    ]
-    if not deletions:
-        return preview
-    listed = len(deletions) > _MAX_READ_ONE_BY_ONE
+def _find_recreated(
+    deletions: Iterable[tuple[Change, Resource]], read_state: ReadState, connect: ConnectProvider
+) -> dict[str, str]:
+    """Maps the key of each resource to delete whose object somebody else recreated to the error."""
+    looked_at = [found for _, found in deletions if _has_manifest(found)]
+    listed = len(looked_at) > _MAX_READ_ONE_BY_ONE
 
-    def find(deletion: tuple[Change, Resource]) -> Problem | None:
-        change, resource = deletion
+    def find(resource: Resource) -> str:
+        state = read_state(resource)
         try:
-            live = connect(resource).find_recreated(read_state(resource), listed=listed)
+            obj = connect(resource).find_recreated(state, listed=listed)
         except ApiError as exc:
             # The deletion itself reports what is wrong with one object.
             if _concerns_all_objects(exc):
                 raise
-            return None
-        if live is None:
-            return None
-        name = f"{change.kind} {resource.id}"
-        return Problem(change.component, name, str(RecreatedError(live)))
+            return ""
+        return str(RecreatedError(obj)) if obj is not None else ""
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deletions") as pool:
-        problems = {problem for problem in pool.map(find, deletions) if problem is not None}
-    if not problems:
-        return preview
-    return replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
+        errors = zip(looked_at, pool.map(find, looked_at), strict=True)
+        return {found.key: error for found, error in errors if error}
+
+
+def _find_forgotten(deleted: Sequence[Resource], recreated: Collection[str]) -> dict[str, Resource]:
+    """Returns the old objects that somebody recreated, and the old Namespaces they are in, by key.
+
+    A Namespace is deleted with all that is in it, so it has to stay as well.
+    """
+    old = [found for found in deleted if found.pending_delete]
+    namespaces = {_find_namespace(found) for found in old if found.key in recreated}
+    return {
+        found.key: found
+        for found in old
+        if found.key in recreated or (found.kind == "Namespace" and _identify(found) in namespaces)
+    }
+
+
+def _leave_out(
+    preview: Preview, staying: Iterable[Resource], recreated: Collection[str]
+) -> Preview:
+    """Returns the preview with a warning for each old object that stays, and no deletion of it."""
+    left_out, warnings = set(), set(preview.messages)
+    for found in staying:
+        left_out.add((found.urn, found.id))
+        what = "it" if found.key in recreated else "an object in it"
+        warnings.add(
+            f"warning: {_describe(found)}: a replacement left it behind, and somebody recreated "
+            f"{what} since, so it stays and only its record is removed; next: delete it by hand if "
+            "nobody needs it"
+        )
+    changes = tuple(
+        change
+        for change in preview.changes
+        if change.op is not Op.DELETE or (change.urn, change.object) not in left_out
+    )
+    return replace(preview, changes=changes, messages=tuple(sorted(warnings)))
 
 
 def _add_lost_objects(
     preview: Preview,
     resources: Sequence[Resource],
     former_urns: Mapping[str, str],
+    recreated: Iterable[Resource],
     *,
     refuses: bool,
 ) -> Preview:
-    """Returns the preview with a note at each kept object that is deleted with its Namespace.
+    """Returns the preview with a note at each object that only goes because its Namespace does.
 
-    With `refuses` each is also a problem.
+    These are kept objects, and the old ones of `recreated`. With `refuses` each is also a problem.
     """
     deleted = _list_deleted_namespaces(preview.changes, resources, former_urns)
-    namespaces = {(found.provider_urn, found.id) for found in deleted}
+    namespaces = {_identify(found) for found in deleted}
+    kept = [found for found in resources if found.is_object and found.retain_on_delete]
     lost = {
         (found.urn, found.id): found
-        for found in resources
-        if found.is_object
-        and found.retain_on_delete
-        and (found.provider_urn, found.id.rpartition("/")[0]) in namespaces
+        for found in (*kept, *recreated)
+        if _find_namespace(found) in namespaces
     }
     if not lost:
         return preview
-    urns = {urn for urn, _ in lost}
+    urns = {found.urn for found in lost.values() if not found.pending_delete}
     changes, problems = list[Change](), set(preview.problems)
     components = {former_urns.get(item.urn, item.urn): item.component for item in preview.changes}
     for change in preview.changes:
-        is_deleted = change.op is Op.DELETE and (change.urn, change.object) in lost
-        is_moved = change.op is Op.REPLACE and former_urns.get(change.urn, change.urn) in urns
-        changes.append(replace(change, note=_LOST_NOTE) if is_deleted or is_moved else change)
+        note = ""
+        if change.op is Op.DELETE and (found := lost.get((change.urn, change.object))):
+            note = _LOST_NOTE if found.retain_on_delete else _OLD_NOTE
+        elif change.op is Op.REPLACE and former_urns.get(change.urn, change.urn) in urns:
+            note = _LOST_NOTE
+        changes.append(replace(change, note=note) if note else change)
     if refuses:
         problems |= {_build_lost_problem(found, components) for found in lost.values()}
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
@@ -193,17 +250,20 @@ def _list_deleted_namespaces(
 
 
 def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:
-    name, namespace = f"{resource.kind} {resource.id}", resource.id.rpartition("/")[0]
+    name, namespace = _describe(resource), resource.id.rpartition("/")[0]
+    message = f"but another `namespace` deletes the Namespace {namespace}, with this object"
+    next_step = f"undo the change, so that `namespace` is {namespace} again, or "
+    if resource.retain_on_delete:
+        message = f"{name} is kept (`keep: true`), {message} and its data"
+        next_step += (
+            "copy the data; to delete the object and its data, set `keep: false` and run `up` "
+            "before you change it"
+        )
+    else:
+        message = f"{name} was left behind by a replacement and recreated by somebody, {message}"
+        next_step += "delete the object by hand if nobody needs it"
     return Problem(
-        components.get(resource.urn, ""),
-        name,
-        f"{name} is kept (`keep: true`), but another `namespace` deletes the Namespace "
-        f"{namespace}, with this object and its data",
-        setting="namespace",
-        next_step=(
-            f"undo the change, so that `namespace` is {namespace} again, or copy the data; to "
-            "delete the object and its data, set `keep: false` and run `up` before you change it"
-        ),
+        components.get(resource.urn, ""), name, message, setting="namespace", next_step=next_step
     )
 
 
@@ -212,10 +272,16 @@ def _list_deletions(
 ) -> Iterator[tuple[Change, Resource]]:
     """Yields the changes that delete an object of another name than they create, with its record.
 
-    A replacement under the same name compares the live object itself.
+    A replacement under the same name compares the live object itself. An old record is left out if
+    another one has the object: then the object is ours.
     """
-    recorded = {(found.urn, found.id): found for found in resources}
     live = {found.urn: found for found in resources if not found.pending_delete}
+    used = {found.object_key for found in live.values()}
+    recorded = {
+        (found.urn, found.id): found
+        for found in resources
+        if not (found.pending_delete and found.object_key in used)
+    }
     for change in changes:
         found = None
         if change.op is Op.DELETE:
@@ -226,6 +292,19 @@ def _list_deletions(
         # Of retained objects only the records are removed.
         if found is not None and found.is_object and not found.retain_on_delete:
             yield change, found
+
+
+def _describe(resource: Resource) -> str:
+    return f"{resource.kind} {resource.id}"
+
+
+def _identify(resource: Resource) -> tuple[str, str]:
+    return resource.provider_urn, resource.id
+
+
+def _find_namespace(resource: Resource) -> tuple[str, str]:
+    """Returns the Namespace that an object is in, in the form of `_identify`."""
+    return resource.provider_urn, resource.id.rpartition("/")[0]
 
 
 def _has_manifest(resource: Resource) -> bool:

@@ -314,6 +314,17 @@ class Stack:
         assert result is not None
         return result
 
+    def preview_destroy(self) -> Preview:
+        """Returns what `destroy` shows before it deletes anything."""
+        shown: list[Preview] = []
+
+        def refuse(preview: Preview) -> bool:
+            shown.append(preview)
+            return False
+
+        assert self.engine.destroy(self.request(), refuse, self.progress.append) is None
+        return shown[0]
+
     def refresh(self) -> Result:
         result = self.engine.refresh(self.request(), lambda _: True, self.progress.append)
         assert result is not None
@@ -357,7 +368,7 @@ def check_changes(
 ) -> Preview:
     """Returns what the check of deletions makes of a preview with these changes."""
     provider = cast(KubernetesProvider, cluster)
-    return check_deletions(
+    checked = check_deletions(
         Preview(tuple(changes)),
         resources,
         {},
@@ -365,3 +376,4 @@ def check_changes(
         lambda _: provider,
         refuses_lost=refuses_lost,
     )
+    return checked.preview

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from framework.core.changes import Preview
 from framework.core.errors import EngineError
 from framework.engines.cli import CliEngine
 from framework.engines.cli_lock import StackLock
+from framework.engines.cli_preview import add_pending_deletions
+from framework.engines.cli_settlement import forget_old
 from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
@@ -62,6 +66,8 @@ class FakeStack:
             "pending_operations": list(self.exported.pending),
         }
         return SimpleNamespace(version=3, deployment=deployment)
+
+    forget = CliStack.forget
 
     def import_back(self, exported: Any) -> None:
         assert self.backend.find_holders() == []
@@ -134,21 +140,23 @@ def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
     assert messages == ()
 
 
-def test_cli_does_not_see_the_record_of_a_recreated_old_object(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("locked", [True, False], ids=["up", "destroy"])
+def test_cli_does_not_see_the_record_of_a_recreated_old_object(stack: Stack, locked: bool) -> None:
     """The CLI deletes by name, whatever object has the name by then."""
     leave_old_object(stack)
     stack.cluster.recreated = {"ns/x-1"}
     fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
     opened = fake.open(stack)
-    compress_state(stack)
-    in_memory, messages = engine._settle_in_memory(request, opened)
-    assert not any(found.pending_delete for found in in_memory.resources)
-    assert "somebody recreated it since" in messages[0]
-    monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: opened)
-    _, messages = engine._settle_remote(request, opened)
-    assert "somebody recreated it since" in messages[0]
+    preview = add_pending_deletions(Preview(()), opened, request)
+    assert [change.object for change in preview.changes] == ["ns/x-1"]
+    checked = engine._check_deletions(request, opened, preview)
+    assert checked.preview.changes == ()
+    assert "somebody recreated it since" in checked.preview.messages[0]
+    assert fake.imported == []
+    with StackLock(fake.project, "dev") if locked else nullcontext() as lock:
+        opened = forget_old(request, opened, checked.forgotten, lock)
+    assert not any(found.pending_delete for found in opened.resources)
+    assert not opened.recorded.pending_deletions
     [deployment] = fake.imported
     assert not any(raw.get("delete") for raw in deployment["resources"])
 

@@ -187,27 +187,37 @@ def test_lock_of_a_killed_process_that_nobody_waits_for_is_removed(root: Path) -
 # Inputs after a refresh
 
 
-CONFIG: dict[str, Any] = {
-    "urn": "urn:pulumi:dev::test::kubernetes:core/v1:ConfigMap::app",
-    "type": "kubernetes:core/v1:ConfigMap", "custom": True, "id": "ns/app",
+_PREFIX = "urn:pulumi:dev::test::"
+_PROVIDER = {
+    "urn": f"{_PREFIX}pulumi:providers:kubernetes::cluster",
+    "type": "pulumi:providers:kubernetes", "custom": True, "id": "1",
 }  # fmt: skip
+CONFIG: dict[str, Any] = {
+    "urn": f"{_PREFIX}kubernetes:core/v1:ConfigMap::app",
+    "type": "kubernetes:core/v1:ConfigMap", "custom": True, "id": "ns/app",
+    "provider": f"{_PROVIDER['urn']}::1",
+}  # fmt: skip
+OTHER, USER = f"{_PREFIX}test:index:Other::other", f"{_PREFIX}test:index:User::user"
 
 
 def refresh(
     root: Path, error: BaseException | None, workspace: Workspace, replaced: Collection[str] = ()
 ) -> None:
     """Ends a refresh with `error`, after it has recorded live values as inputs."""
-    before = Resource({**CONFIG, "inputs": {"data": {"a": "1"}}})
-    live = {**CONFIG, "inputs": {"data": {"a": "1", "foreign": "2"}}}
-    urns = [CONFIG["urn"], "other"]
-    user = {"urn": "user", "dependencies": urns, "propertyDependencies": {"spec": urns}}
-    resources = [live, {**live, "delete": True}, {**user, "type": CONFIG["type"]}]
+    raw = {**CONFIG, "inputs": {"data": {"a": "1"}}, "outputs": {"metadata": {"uid": "ours"}}}
+    before = Resource(raw), Resource({**raw, "delete": True})
+    live = {**raw, "inputs": {"data": {"a": "1", "foreign": "2"}}}
+    live["outputs"] = {"metadata": {"uid": "of others"}}
+    urns = [CONFIG["urn"], OTHER]
+    user = {"urn": USER, "dependencies": urns, "propertyDependencies": {"spec": urns}}
+    others = [{"urn": OTHER, "type": "test:index:Other"}, {**user, "type": "test:index:User"}]
+    resources = [_PROVIDER, live, {**live, "delete": True}, *others]
     exported = SimpleNamespace(version=3, deployment={"resources": resources})
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
     opened = OpenedStack(
         stack,
-        Checkpoint("dev", (before,)),
+        Checkpoint("dev", before),
         RecordedObjects((), {}),
         cast(Any, None),
         lambda exported: None,
@@ -224,16 +234,18 @@ def test_refresh_that_ends_early_leaves_the_declared_inputs(
     workspace = Workspace()
     with pytest.raises(type(error)) if error else contextlib.nullcontext():
         refresh(root, error, workspace)
-    resource, *_ = workspace.document["deployment"]["resources"]
+    _, resource, *_ = workspace.document["deployment"]["resources"]
     assert resource["inputs"] == {"data": {"a": "1"}}
 
 
 def test_refresh_does_not_record_an_object_of_others(root: Path) -> None:
     workspace = Workspace()
     refresh(root, None, workspace, replaced={CONFIG["urn"]})
-    old, user = workspace.document["deployment"]["resources"]
-    assert (old["urn"], old["delete"]) == (CONFIG["urn"], True)
-    assert user["dependencies"] == user["propertyDependencies"]["spec"] == ["other"]
+    resources = {raw["urn"]: raw for raw in workspace.document["deployment"]["resources"]}
+    old, user = [resources[urn] for urn in (CONFIG["urn"], USER)]
+    # The UID still shows that somebody recreated the old object.
+    assert (old["delete"], old["outputs"]["metadata"]["uid"]) == (True, "ours")
+    assert user["dependencies"] == user["propertyDependencies"]["spec"] == [OTHER]
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt(), EngineError("no connection")])

@@ -40,20 +40,8 @@ def read_notes(preview: Preview) -> dict[str, str]:
     return {change.object: change.note for change in preview.changes if change.type == CLAIM}
 
 
-def preview_destroy(claims: Stack) -> Preview:
-    """Returns what `destroy` shows before it deletes anything."""
-    shown: list[Preview] = []
-
-    def refuse(preview: Preview) -> bool:
-        shown.append(preview)
-        return False
-
-    assert claims.engine.destroy(claims.request(), refuse, print) is None
-    return shown[0]
-
-
 def test_destroy_says_that_kept_claims_go_with_their_namespace(claims: Stack) -> None:
-    assert read_notes(preview_destroy(claims)) == {"old/weights": LOST, "old/cache": LOST}
+    assert read_notes(claims.preview_destroy()) == {"old/weights": LOST, "old/cache": LOST}
 
 
 def test_claim_that_is_removed_without_its_namespace_is_kept(claims: Stack) -> None:
@@ -92,7 +80,7 @@ def test_claim_that_was_kept_before_is_named_as_well(claims: Stack) -> None:
         "PersistentVolumeClaim old/cache",
         "PersistentVolumeClaim old/weights",
     ]
-    assert preview_destroy(claims).messages == (
+    assert claims.preview_destroy().messages == (
         f"warning: PersistentVolumeClaim old/cache is not recorded, and {LOST}",
     )
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from framework.core.changes import Change, Op, Preview
+from framework.core.errors import ClusterError, EngineError
 from framework.engines.live_objects import build_refresh_changes, compare_with_cluster
 from framework.engines.problems import RefusedError
 from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
 from framework.kube.object_diff import compare_with_live
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
-from tests.engines.fakes import FakeCluster, Stack, check_changes
+from tests.engines.fakes import FakeCluster, Stack, check_changes, ops
 
 REASON = "is another object than the one recorded: somebody recreated it under that name"
 
@@ -78,7 +81,6 @@ def build_resource(name: str, **fields: Any) -> Resource:
     ("resource", "op", "object_id", "refused"),
     [
         pytest.param(build_resource("a"), Op.DELETE, "ns/a", True, id="deletion"),
-        pytest.param(build_resource("a", delete=True), Op.DELETE, "ns/a", True, id="left behind"),
         pytest.param(build_resource("a", retainOnDelete=True), Op.DELETE, "ns/a", False, id="kept"),
         pytest.param(build_resource("a"), Op.REPLACE, "ns/b", True, id="new name"),
         pytest.param(build_resource("a"), Op.REPLACE, "ns/a", False, id="same name"),
@@ -146,8 +148,8 @@ def test_object_with_a_generated_name_is_looked_up_by_its_recorded_name(
     change = Change(resource.urn, type_, "migrate", change_op, object=object_id)
     found = check_changes([change], [resource], provider)
     assert [item.object for item in found.problems] == ["Job ns/migrate-x7k2p"] * (uid == "2")
-    ops = {"1": Op.SAME, "2": Op.DELETE}
-    assert [item.op for item in refresh(resource, provider)] == [ops[uid]]
+    expected = {"1": Op.SAME, "2": Op.DELETE}
+    assert [item.op for item in refresh(resource, provider)] == [expected[uid]]
 
 
 def refresh(resource: Resource, provider: KubernetesProvider) -> list[Change]:
@@ -160,15 +162,25 @@ def refresh(resource: Resource, provider: KubernetesProvider) -> list[Change]:
     return build_refresh_changes(compared)
 
 
+# Old objects, which a failed replacement left behind
+
 LEFT_BEHIND = "a replacement left it behind, and somebody recreated it since"
+NAMESPACE = """
+def namespace(name):
+    inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    options = pulumi.ResourceOptions(provider=provider)
+    pulumi.CustomResource("kubernetes:core/v1:Namespace", "namespace", inputs, options)
+
+
+"""
 
 
 @pytest.fixture
 def renamed(stack: Stack) -> Stack:
     """A stack whose failed renaming left the ConfigMap ns/old, which somebody else recreated."""
-    stack.program("config_map('x', object_name='old')")
+    stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='old')")
     stack.up()
-    stack.program("config_map('x', object_name='new')")
+    stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='new')")
     stack.cluster.refused = {"ns/old"}
     assert stack.up().failures
     stack.cluster.refused.clear()
@@ -177,36 +189,109 @@ def renamed(stack: Stack) -> Stack:
 
 
 def list_recorded(stack: Stack) -> list[str]:
-    return [raw["id"] for raw in stack.resources if raw["type"].endswith("ConfigMap")]
+    return sorted(raw["id"] for raw in stack.resources if raw["type"].startswith("kubernetes:"))
 
 
-@pytest.mark.parametrize("verb", ["up", "refresh", "destroy"])
-def test_recreated_object_of_a_failed_replacement_is_no_longer_recorded(
-    renamed: Stack, verb: str
-) -> None:
-    run = {"up": renamed.up, "refresh": renamed.refresh, "destroy": renamed.destroy}[verb]
-    result = run()
-    assert not result.failures
-    assert [text for text in result.messages if LEFT_BEHIND in text] == list(result.messages)
-    assert list_recorded(renamed) == ([] if verb == "destroy" else ["ns/new"])
+def test_recreated_old_object_blocks_nothing(renamed: Stack) -> None:
+    result = renamed.up()
+    assert ops(result) == {}
+    assert [LEFT_BEHIND in text for text in result.messages] == [True]
+    assert list_recorded(renamed) == ["ns", "ns/new"]
     assert ("ConfigMap", "ns/old") in renamed.cluster.objects
-    # The warning is not repeated.
     assert not renamed.preview().messages
 
 
-def test_preview_leaves_the_record_of_a_recreated_object(renamed: Stack) -> None:
+def test_recreated_old_object_is_named_before_other_changes(renamed: Stack) -> None:
+    renamed.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', {{'a': '1'}}, object_name='new')")
     preview = renamed.preview()
-    assert not preview.problems
+    assert ops(preview) == {"ConfigMap x": "update"}
     assert LEFT_BEHIND in preview.messages[0]
-    assert sorted(list_recorded(renamed)) == ["ns/new", "ns/old"]
+    assert not renamed.up().failures
+    assert list_recorded(renamed) == ["ns", "ns/new"]
+    assert ("ConfigMap", "ns/old") in renamed.cluster.objects
 
 
-def test_unreachable_old_object_stays_recorded(
+def test_record_of_a_recreated_old_object_stays_until_it_was_named(renamed: Stack) -> None:
+    before = renamed.state_file.read_bytes()
+    renamed.program("raise ValueError('typo')")
+    with pytest.raises(EngineError, match="typo"):
+        renamed.up()
+    renamed.preview_destroy()
+    renamed.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='new')")
+    assert LEFT_BEHIND in renamed.preview().messages[0]
+    assert renamed.state_file.read_bytes() == before
+
+
+def test_only_deletions_read_old_objects(renamed: Stack) -> None:
+    """A check reads all objects in a few lists, and needs no call for each old one."""
+    renamed.cluster.looked_at.clear()
+    renamed.engine.recorded_objects(renamed.request())
+    assert not renamed.refresh().messages
+    assert renamed.cluster.looked_at == []
+    assert "ns/old" in list_recorded(renamed)
+
+
+def test_outage_ends_the_look_at_old_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further call would wait for a minute."""
+    cluster, listed = FakeCluster(), list[bool]()
+
+    def fail(state: ObjectState, **options: bool) -> None:
+        listed.append(options["listed"])
+        time.sleep(0.1)
+        raise ClusterError("no answer")
+
+    monkeypatch.setattr(cluster, "find_recreated", fail)
+    old = [build_resource(f"old{number}", delete=True) for number in range(100)]
+    changes = [Change(found.urn, found.type, "x", Op.DELETE, object=found.id) for found in old]
+    with pytest.raises(ClusterError, match="no answer"):
+        check_changes(changes, old, cluster)
+    assert len(listed) < 50
+    assert all(listed)
+
+
+def test_old_object_that_may_not_be_read_is_deleted(
     renamed: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **options: Any) -> None:
         raise ApiError("ns/old", 403, "Forbidden", "may not read")
 
     monkeypatch.setattr(renamed.cluster, "find_recreated", refuse)
-    renamed.refresh()
-    assert sorted(list_recorded(renamed)) == ["ns/new", "ns/old"]
+    preview = renamed.preview()
+    assert ops(preview) == {"ConfigMap x": "delete"}
+    assert not preview.messages
+
+
+def test_destroy_names_a_recreated_old_object_that_goes_with_its_namespace(renamed: Stack) -> None:
+    notes = {change.object: change.note for change in renamed.preview_destroy().changes}
+    assert notes["ns/old"].endswith("recreated; is deleted with its Namespace")
+    assert not renamed.destroy().failures
+    assert ("delete", "ConfigMap ns/old") not in renamed.cluster.log
+    assert renamed.resources == []
+
+
+def test_other_namespace_is_refused_while_a_recreated_old_object_is_in_the_first(
+    renamed: Stack,
+) -> None:
+    renamed.program(f"{NAMESPACE}namespace('other')\nconfig_map('x', object_name='new')")
+    [problem] = renamed.preview().problems
+    assert problem.object == "ConfigMap ns/old"
+    assert "another `namespace` deletes the Namespace ns" in problem.message
+
+
+@pytest.mark.parametrize("verb", ["up", "destroy"])
+def test_old_namespace_of_a_recreated_object_stays(stack: Stack, verb: str) -> None:
+    stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='x')")
+    stack.up()
+    stack.program(f"{NAMESPACE}namespace('other')\nconfig_map('x', object_name='y')")
+    stack.cluster.refused = {"ns/x"}
+    assert stack.up().failures
+    stack.cluster.refused.clear()
+    stack.cluster.recreated = {"ns/x"}
+    assert list_recorded(stack) == ["ns", "ns/x", "ns/y", "other"]
+    preview = stack.preview() if verb == "up" else stack.preview_destroy()
+    assert not {"ns", "ns/x"} & {change.object for change in preview.changes}
+    assert [text.split(":")[1] for text in preview.messages] == [" ConfigMap ns/x", " Namespace ns"]
+    result = stack.up() if verb == "up" else stack.destroy()
+    assert not result.failures
+    assert {("ConfigMap", "ns/x"), ("Namespace", "ns")} <= stack.cluster.objects.keys()
+    assert list_recorded(stack) == (["ns/y", "other"] if verb == "up" else [])

@@ -126,9 +126,6 @@ class Remote:
         outputs = {**inputs, "metadata": metadata, "__fieldManager": "fake"}
         return ObjectState(object_name(metadata), inputs, outputs)
 
-    def find_recreated(self, state: ObjectState) -> None:
-        """Nobody else has recreated an object."""
-
     @property
     def added(self) -> list[dict[str, Any]]:
         return list(self.deployment["resources"][2:])

@@ -137,3 +137,76 @@ def test_object_of_others_survives_the_removal_of_its_model_and_destroy(
     assert get_deployment(kube, project, "churn")["metadata"]["uid"] == uid
     assert kube.get("v1", "Service", "churn", f"{project.namespace}-dev") is None
     assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)
+
+
+def leave_old_service(project: Project, namespace: str) -> None:
+    """Edits the state as if an earlier `up` could not delete the Service `old`."""
+    path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    document = json.loads(path.read_text())
+    resources = document["checkpoint"]["latest"]["resources"]
+    old = deepcopy(
+        next(
+            raw
+            for raw in resources
+            if raw.get("id") == f"{namespace}/churn" and raw["type"] == "kubernetes:core/v1:Service"
+        )
+    )
+    old.update({"id": f"{namespace}/old", "delete": True})
+    old["inputs"]["metadata"]["name"] = "old"
+    old["outputs"]["metadata"].update({"name": "old", "uid": "gone"})
+    resources.append(old)
+    path.write_text(json.dumps(document))
+
+
+def read_old(project: Project) -> list[str]:
+    """Returns the UIDs of the old objects in the state."""
+    path = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    resources = json.loads(path.read_text())["checkpoint"]["latest"]["resources"]
+    return [raw["outputs"]["metadata"]["uid"] for raw in resources if raw.get("delete")]
+
+
+def flow(text: str) -> str:
+    """Returns a text without its line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.grid
+@pytest.mark.parametrize("engine", ["embedded", pytest.param("cli", marks=pytest.mark.pulumi_cli)])
+def test_recreated_old_object_survives_refresh_up_and_destroy(
+    make_quick_project: MakeProject, kube: KubeClient, engine: str
+) -> None:
+    project = make_quick_project("churn")
+    project.succeed("up", "dev", "--engine", engine)
+    namespace = f"{project.namespace}-dev"
+    leave_old_service(project, namespace)
+    body = {"metadata": {"name": "old", "namespace": namespace}, "spec": {"ports": [{"port": 80}]}}
+    made = kube.create({"apiVersion": "v1", "kind": "Service", **body}, manager="kubectl-create")
+    uid = made["metadata"]["uid"]
+
+    # The refresh of the CLI has something to record. It reads by name, also the old object.
+    churn = kube.get("v1", "Service", "churn", namespace)
+    assert churn is not None
+    churn["metadata"]["labels"]["team"] = "other"
+    kube.replace(churn, manager="kubectl-edit")
+    project.succeed("refresh", "dev", "--yes", "--engine", engine)
+    assert read_old(project) == ["gone"]
+    assert "so it stays and only its record" in flow(
+        project.succeed("preview", "dev", "--engine", engine)
+    )
+
+    assert "so it stays and only its record" in flow(
+        project.succeed("up", "dev", "--yes", "--engine", engine)
+    )
+    old = kube.get("v1", "Service", "old", namespace)
+    assert old is not None
+    assert old["metadata"]["uid"] == uid
+    assert read_old(project) == []
+    assert "Nothing to do" in project.succeed("up", "dev", "--engine", engine)
+
+    # This time only `destroy` finds it, which also deletes the Namespace.
+    leave_old_service(project, namespace)
+    shown = flow(project.succeed("destroy", "dev", "--yes", "--engine", engine))
+    assert (
+        f"Service {namespace}/old: was left behind by a replacement and recreated; is deleted with"
+        in shown
+    )

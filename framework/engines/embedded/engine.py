@@ -36,11 +36,7 @@ from framework.engines.embedded.process import ProgramProcess
 from framework.engines.embedded.progress import Messages, ProgressFeed
 from framework.engines.embedded.records import build_refreshed, read_object_state
 from framework.engines.embedded.registration import ProgramHandler, Registration
-from framework.engines.embedded.settlement import (
-    drop_recreated,
-    restore_wanted,
-    settle_pending,
-)
+from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
@@ -191,7 +187,7 @@ class EmbeddedEngine:
             operation.history.begin("destroy")
             messages = preview.messages + operation.delete(resources, feed)
             return operation.history.end(
-                Result(changes, feed.failures, seconds=feed.seconds, messages=messages)
+                Result(preview.changes, feed.failures, seconds=feed.seconds, messages=messages)
             )
 
     def outputs(self, request: Request) -> Mapping[str, Any]:
@@ -324,16 +320,11 @@ class Operation:
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
-        recorded_clusters.add_all_recorded()
-        try:
-            self._warnings = self._settle_pending(recorded_clusters, locked=locked)
-            if request.plan is not None:
-                self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
-            recreated = drop_recreated(state, recorded_clusters)
-        finally:
-            recorded_clusters.close()
-        self._settle(recreated.lines, locked=locked)
-        self._warnings += recreated.warnings
+        self._warnings = self._settle_pending(recorded_clusters, locked=locked)
+        if request.plan is not None:
+            self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
+        # The records to remove before the first deletion, see `CheckedDeletions`.
+        self._forgotten: tuple[Resource, ...] = ()
         resources = state.get_current().resources
         self._request = request = with_record_aliases(request, project.name, resources)
         self.components = Components(request.components, resources, request.former_components)
@@ -352,7 +343,11 @@ class Operation:
         if not locked and self.state.backend.find_holders():
             # Another command is running: what it creates is pending, and it will record it.
             return ()
-        settlement = settle_pending(self.state, clusters)
+        clusters.add_all_recorded()
+        try:
+            settlement = settle_pending(self.state, clusters)
+        finally:
+            clusters.close()
         self._settle(settlement.lines, locked=locked)
         return settlement.warnings
 
@@ -394,9 +389,9 @@ class Operation:
 
     def build_preview(self, run: PreviewRun) -> Preview:
         """Builds the preview of a run, with what the program logged and what the objects lack."""
-        preview = self.check_deletions(run.finish(), refuses_lost=True)
         registered = [step.registration for step in run.steps.values()]
-        preview = replace(preview, messages=self._redact(run.messages, registered))
+        preview = replace(run.finish(), messages=self._redact(run.messages, registered))
+        preview = self.check_deletions(preview, refuses_lost=True)
         objects = [r.provider for r in registered if r.is_object]
         plan = self._request.plan
         if plan is None or not objects:
@@ -407,7 +402,7 @@ class Operation:
     def check_deletions(self, preview: Preview, *, refuses_lost: bool) -> Preview:
         """Returns the preview with the problems of objects that it must not delete.
 
-        `refuses_lost` is for kept objects that are deleted with their Namespace.
+        `refuses_lost` is for objects that must not be deleted with their Namespace.
         """
         resources = self.state.get_current().resources
         former_urns = {new: former for former, new in self.planner.renames.items()}
@@ -416,9 +411,16 @@ class Operation:
             return self.planner.connect(resource.provider)
 
         read_state = partial(read_object_state, self.state)
-        return check_deletions(
+        checked = check_deletions(
             preview, resources, former_urns, read_state, connect, refuses_lost=refuses_lost
         )
+        self._forgotten = checked.forgotten
+        return checked.preview
+
+    def _forget_old(self) -> None:
+        """Removes the records of old objects that stay. Call it once the preview is confirmed."""
+        if self._forgotten:
+            self.state.record(*map(drop_line, self._forgotten))
 
     def review(self, preview: Preview) -> None:
         """Passes a preview and what it was computed from to the request's `review`."""
@@ -458,6 +460,7 @@ class Operation:
 
     def record_unchanged(self, run: PreviewRun) -> None:
         """Records new options, outputs and names of resources whose objects do not change."""
+        self._forget_old()
         if self.planner.renames:
             self.state.record({"rename": dict(self.planner.renames)})
         if resources := run.find_unrecorded():
@@ -476,6 +479,7 @@ class Operation:
         feed = ProgressFeed(on_progress)
         # Before the first write: a run that is killed leaves objects on this cluster.
         self.clusters.remember()
+        self._forget_old()
         if self.planner.renames:
             self.state.record({"rename": dict(self.planner.renames)})
         apply = ApplyRun(self.state, self.planner, run, feed)
@@ -536,13 +540,16 @@ class Operation:
 
         Any exception, also KeyboardInterrupt, ends the waits.
         """
+        self._forget_old()
+        forgotten = {resource.key for resource in self._forgotten}
+        to_delete = [resource for resource in resources if resource.key not in forgotten]
         stop = threading.Event()
 
         def describe(resource: Resource) -> Change:
             return build_deletion(resource, self.components)
 
         try:
-            Deletions(self.state, self.planner, feed, stop).run(resources, describe)
+            Deletions(self.state, self.planner, feed, stop).run(to_delete, describe)
         except BaseException:
             stop.set()
             raise

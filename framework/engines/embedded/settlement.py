@@ -1,4 +1,4 @@
-"""Settles what an interrupted or failed command left: pending operations and old objects."""
+"""Settles the operations that an interrupted command left pending."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from framework.core.errors import FrameworkError
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_recovered
@@ -14,7 +13,6 @@ from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import ReadableState
 from framework.engines.values import reveal
-from framework.kube.objects import ObjectState
 from framework.kube.ownership import AlreadyExistsError
 
 if TYPE_CHECKING:
@@ -102,40 +100,6 @@ def restore_wanted(recorded: Checkpoint, plan: StackPlan) -> tuple[Line, ...]:
         # always the second one of its object, and the next command drops it.
         lines += [set_line(replacing.with_fields(delete=True)), *restored]
     return tuple(lines)
-
-
-def drop_recreated(state: ReadableState, clusters: Clusters) -> Settlement:
-    """Finds old objects of replacements that somebody else has recreated; writes nothing.
-
-    The old object itself is gone, so that only its record is removed. Without this, the record
-    would refuse every `up` and `destroy` until somebody deletes an object that may serve. The CLI
-    deletes by name, so it must not see the record.
-    """
-    recorded = state.get_current()
-    live = {resource.object_key for resource in recorded.live.values()}
-    lines: list[Line] = []
-    warnings: list[str] = []
-    for resource in recorded.resources:
-        is_deleted = resource.pending_delete and not resource.retain_on_delete
-        if not (is_deleted and resource.is_object) or resource.object_key in live:
-            continue
-        inputs, outputs = state.read_inputs(resource), state.read_outputs(resource)
-        try:
-            provider = clusters.connect(resource.provider_urn).provider
-            found = provider.find_recreated(
-                ObjectState(resource.id, reveal(inputs), reveal(outputs))
-            )
-        except FrameworkError:
-            # The command itself reports it, if it needs the object or the cluster.
-            continue
-        if found is not None:
-            lines.append(drop_line(resource))
-            warnings.append(
-                f"{resource.kind} {resource.id}: a replacement left it behind, and somebody "
-                "recreated it since, so it is not deleted and no longer recorded; next: delete it "
-                "by hand if nobody needs it"
-            )
-    return Settlement(tuple(lines), tuple(warnings))
 
 
 def _recover(
