@@ -106,7 +106,7 @@ def _find_recreated(
             if _concerns_all_objects(exc):
                 raise
             return ""
-        return str(RecreatedError(obj)) if obj is not None else ""
+        return str(RecreatedError(obj, state)) if obj is not None else ""
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="deletions") as pool:
         errors = zip(looked_at, pool.map(find, looked_at), strict=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty
 
 from framework.core.errors import ClusterError
-from framework.core.kind_rules import SKIP_AWAIT, KindRules
+from framework.core.kind_rules import IDENTITY_LABELS, SKIP_AWAIT, KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.lost_owners import with_owners
@@ -26,7 +26,12 @@ from framework.kube.objects import (
     with_live,
     without_internal,
 )
-from framework.kube.ownership import AlreadyExistsError, check_recreated, find_own_manager
+from framework.kube.ownership import (
+    AlreadyExistsError,
+    check_recreated,
+    find_own_manager,
+    has_recorded_labels,
+)
 from framework.kube.patching import (
     Patch,
     build_patch,
@@ -53,12 +58,17 @@ TERMINATING_WAIT_S = 600
 class RecreatedError(ClusterError):
     """The object to delete was recreated by somebody else under the same name."""
 
-    def __init__(self, obj: Object) -> None:
+    def __init__(self, obj: Object, recorded: ObjectState) -> None:
+        next_step = "delete it by hand if nobody needs it, "
+        if has_recorded_labels(obj, recorded):
+            # `refresh` would record it as ours, and the next command would delete it.
+            labels = recorded.inputs["metadata"]["labels"]
+            label = next((name for name in IDENTITY_LABELS if name in labels), min(labels))
+            next_step += f"or remove its label {label}, so that `refresh` leaves it to others, "
         super().__init__(
             f"{obj['kind']} {object_name(obj['metadata'])}: is another object than the one "
-            "recorded: somebody recreated it under that name, so it is not deleted; delete it by "
-            "hand if nobody needs it, then forget the recorded one with "
-            "`make refresh ENV=... YES=1`"
+            "recorded: somebody recreated it under that name, so it is not deleted; "
+            f"{next_step}then forget the recorded one with `make refresh ENV=... YES=1`"
         )
 
 
@@ -243,7 +253,7 @@ class KubernetesProvider(ObjectPredictor):
             return
         except ApiError as exc:
             if exc.status == 409 and "UID" in exc.message:
-                raise RecreatedError(obj) from exc
+                raise RecreatedError(obj, state) from exc
             raise
         wait_gone(self._client, obj, uid, timeout_s, on_blocked=on_blocked, stop=stop)
 

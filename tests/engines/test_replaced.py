@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
 from framework.kube.object_diff import compare_with_live
 from framework.kube.objects import ObjectState
-from framework.kube.provider import KubernetesProvider
+from framework.kube.provider import KubernetesProvider, RecreatedError
 from tests.engines.fakes import FakeCluster, Stack, check_changes, ops
 
 REASON = "is another object than the one recorded: somebody recreated it under that name"
@@ -295,3 +296,53 @@ def test_old_namespace_of_a_recreated_object_stays(stack: Stack, verb: str) -> N
     assert not result.failures
     assert {("ConfigMap", "ns/x"), ("Namespace", "ns")} <= stack.cluster.objects.keys()
     assert list_recorded(stack) == (["ns/y", "other"] if verb == "up" else [])
+
+
+# The advice for an object of others
+
+
+class Client:
+    """A server with one ConfigMap, which somebody else created with the labels of ours."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        written = {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {}}}
+        self.metadata: dict[str, Any] = {
+            "name": "a",
+            "namespace": "ns",
+            "uid": "new",
+            "labels": dict(labels),
+            "managedFields": [{**written, "fieldsType": "FieldsV1", "apiVersion": "v1"}],
+        }
+
+    def served_kind(self, api_version: str, kind: str) -> Any:
+        return SimpleNamespace(namespaced=True)
+
+    def get(self, *args: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata, "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "named"),
+    [
+        pytest.param({"app": "a", "tier": "b"}, "app", id="own labels"),
+        pytest.param(
+            {"app": "a", "app.kubernetes.io/name": "b"},
+            "app.kubernetes.io/name",
+            id="labels of a model",
+        ),
+    ],
+)
+def test_advice_leaves_the_object_to_others(labels: dict[str, str], named: str) -> None:
+    """With all labels of ours, `refresh` records it as ours, and the next `up` deletes it."""
+    client = Client(labels)
+    provider = KubernetesProvider(cast(Any, client))
+    metadata = {"name": "a", "namespace": "ns", "labels": labels}
+    inputs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    recorded = ObjectState("ns/a", inputs, {**inputs, "metadata": {**metadata, "uid": "old"}})
+    live = provider.find_recreated(recorded)
+    assert live is not None
+    assert provider.read(recorded) is not None
+    assert f"remove its label {named}, so that" in str(RecreatedError(live, recorded))
+    del client.metadata["labels"][named]
+    assert provider.read(recorded) is None
+    assert "label" not in str(RecreatedError(live, recorded))
