@@ -342,9 +342,9 @@ class CliApply:
         if scope.is_empty:
             # Without any target the CLI would work on the whole stack.
             return
-        urns = current.build_target(scope.targets, deleted)
+        urns = current.build_target(scope.targets)
         if scope.excluded:
-            urns = {"exclude": current.list_urns(scope.excluded, deleted)}
+            urns = {"exclude": current.list_urns(scope.excluded)}
         options = {"refresh": refresh, "continue_on_error": continue_on_error, **urns}
         self._has_run = True
         self._reader.begin_command()

@@ -296,29 +296,26 @@ class OpenedStack:
         recorded = {resource.urn for resource in self.resources}
         return {"target": fit_urns(components.list_targets(), recorded)}
 
-    def list_urns(self, urns: Iterable[str], deleted: Collection[str] = ()) -> list[str]:
+    def list_urns(self, urns: Iterable[str]) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
 
-        With `--refresh` the CLI refuses a URN that is not recorded, unless it is a pattern. So the
-        name of the stack, which all URNs have, becomes a pattern that matches only this stack.
-        So it does for the URNs of `deleted`: a refresh may drop their records, and they do not
-        come again.
+        The CLI refuses a URN that is neither recorded nor registered, unless it is a pattern. With
+        `--refresh` it drops the record of an object that is gone, and only the program of the plan
+        registers it again. So the name of the stack, which all URNs have, becomes a pattern that
+        matches only this stack, except in the URNs that are recorded and planned.
         """
         recorded = {resource.urn for resource in self.resources}
-        literal = set() if self.is_settled_in_memory else recorded.difference(deleted)
+        # Without a plan, the program may register resources with any URN.
+        planned = self.planned_urns or frozenset[str]()
+        literal = set() if self.is_settled_in_memory else recorded & planned
         urns = tuple(urns)
         arguments = [urn if urn in literal else urn.replace("::", "*::", 1) for urn in urns]
-        # Without a plan, the program may register resources with any URN.
-        is_known = self.planned_urns is not None
-        return fit_urns(
-            arguments, recorded.union(self.planned_urns or (), urns) if is_known else None
-        )
+        known = None if self.planned_urns is None else recorded.union(planned, urns)
+        return fit_urns(arguments, known)
 
-    def build_target(
-        self, urns: Iterable[str] | None, deleted: Collection[str] = ()
-    ) -> dict[str, Any]:
-        """Returns the `target` option; none for the whole stack. `deleted` as for `list_urns`."""
-        return {} if urns is None else {"target": self.list_urns(urns, deleted)}
+    def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
+        """Returns the `target` option; none for the whole stack."""
+        return {} if urns is None else {"target": self.list_urns(urns)}
 
     def read_events(
         self, on_progress: OnProgress | None = None, *, components: Components | None = None

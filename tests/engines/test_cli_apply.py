@@ -147,6 +147,10 @@ class World:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document))
 
+    def _list_planned_urns(self) -> Iterator[str]:
+        for step in self.steps:
+            yield from (step.change.urn, f"{PREFIX}{MODEL_TYPE}::{step.change.component}")
+
     def read_outputs(self) -> Mapping[str, Any]:
         """Returns the recorded outputs of the Stack, as they are in the file."""
         document = json.loads(self.backend.checkpoint_path.read_text())
@@ -241,6 +245,7 @@ class World:
             objects,
             KeptReplicas(self.backend),
             lambda exported: None,
+            planned_urns=frozenset(self._list_planned_urns()),
         )
         components = Components()
         for step in self.steps:

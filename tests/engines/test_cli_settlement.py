@@ -203,10 +203,19 @@ def test_urns_settled_in_memory_are_patterns_for_the_cli(interrupted: Stack) -> 
     """The CLI refuses a URN that it has not recorded, unless it is a pattern."""
     opened = FakeStack(interrupted).open(interrupted)
     [urn] = [found.urn for found in opened.resources if found.name == "s"]
+    opened = replace(opened, planned_urns=frozenset({urn}))
     assert opened.list_urns([urn]) == [urn]
-    assert replace(opened, is_settled_in_memory=True).list_urns([urn]) == [
-        urn.replace("::", "*::", 1)
-    ]
+    pattern = [urn.replace("::", "*::", 1)]
+    assert replace(opened, is_settled_in_memory=True).list_urns([urn]) == pattern
+
+
+def test_recorded_urns_that_are_not_planned_are_patterns_for_the_cli(interrupted: Stack) -> None:
+    """Its refresh drops the record of an object that was deleted by hand."""
+    opened = FakeStack(interrupted).open(interrupted)
+    [urn] = [found.urn for found in opened.resources if found.name == "s"]
+    for planned in (frozenset[str](), None):
+        opened = replace(opened, planned_urns=planned)
+        assert opened.list_urns([urn]) == [urn.replace("::", "*::", 1)]
 
 
 def test_long_lists_of_urns_get_patterns(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
