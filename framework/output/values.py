@@ -31,6 +31,7 @@ _BEFORE, _AFTER = 1 / 3, 1 / 2
 _MAX_PARTS, _MIN_PART = 3, 30
 # Longer texts are not compared word by word.
 _MAX_COMPARED = 20_000
+_MAX_WORDS = 1000
 # Below this ratio of equal words, a text is another one, and its differences are not counted.
 _MIN_ALIKE = 0.5
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
@@ -167,6 +168,9 @@ def _cut_apart(texts: Sequence[str], max_length: int | None) -> list[str]:
             return [cut[text] for text in texts]
     before, after = int(max_length * _BEFORE), int(max_length * _AFTER)
     firsts = {_find_difference(*pair) for pair in combinations(distinct, 2)}
+    if len(texts) > len(distinct) == 1:
+        # Only their secrets differ.
+        firsts = {max(0, texts[0].find(_get_redacted()))}
     # A place near the beginning needs no cut before it.
     parts = {
         (max(0, at - before), at + after) if at > after else (0, max_length - 3) for at in firsts
@@ -218,24 +222,32 @@ def _list_differences(old: str, new: str) -> tuple[list[_Place], bool]:
     """Returns where two texts differ, and whether there may be more places than these."""
     start = _find_difference(old, new)
     end = _find_difference(old[start:][::-1], new[start:][::-1])
+    length = len(old) + len(new)
     old, new = old[start : len(old) - end], new[start : len(new) - end]
     if not old or not new:
         return [(start, start)], False
+    first_and_last = [(start, start), (start + len(old) - 1, start + len(new) - 1)]
     if max(len(old), len(new)) > _MAX_COMPARED:
-        # A comparison would take seconds. The last difference ends here.
-        return [(start, start), (start + len(old) - 1, start + len(new) - 1)], True
+        # A comparison would take seconds.
+        return first_and_last, True
     words, new_words = _WORD.findall(old), _WORD.findall(new)
     ends, new_ends = ([0, *accumulate(map(len, each))] for each in (words, new_words))
-    places, same = [], 0
-    for tag, at, stop, new_at, new_stop in SequenceMatcher(None, words, new_words).get_opcodes():
+    # It ignores frequent words such as 0 and 1, which is wrong and much faster.
+    autojunk = max(len(words), len(new_words)) > _MAX_WORDS
+    places, same = [], start + end
+    for tag, at, stop, new_at, new_stop in SequenceMatcher(
+        None, words, new_words, autojunk
+    ).get_opcodes():
         if tag == "equal":
             same += ends[stop] - ends[at]
             continue
         at, new_at = ends[at], new_ends[new_at]
         shared = _find_difference(old[at : ends[stop]], new[new_at : new_ends[new_stop]])
         places.append((start + at + shared, start + new_at + shared))
-    is_other_text = 2 * same < _MIN_ALIKE * (len(old) + len(new))
-    return places[:1] if is_other_text else places, False
+    if 2 * same >= _MIN_ALIKE * length:
+        return places, False
+    # A text that is another one from its beginning to its end shows this by itself.
+    return (first_and_last, True) if start or end else (places[:1], False)
 
 
 def _find_difference(left: str, right: str) -> int:
@@ -361,8 +373,12 @@ def _render_line_alone(line: str, max_length: int | None) -> str:
 
 def _list_secret_lines(lines: Sequence[str]) -> list[str]:
     """Returns the lines of a diff between two texts that differ only in their secrets."""
+    secret = [line.removesuffix("\n") for line in lines if _get_redacted() in line]
+    return [f"{mark}{line}" for mark in "-+" for line in secret]
+
+
+def _get_redacted() -> str:
     # Imported only here: most commands print no such text, and this one is slow to load.
     from framework.core.redaction import REDACTED
 
-    secret = [line.removesuffix("\n") for line in lines if REDACTED in line]
-    return [f"{mark}{line}" for mark in "-+" for line in secret]
+    return REDACTED

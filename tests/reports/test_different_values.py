@@ -71,10 +71,15 @@ def are_equal(old: Any, new: Any) -> bool:
 def look(text: str) -> str:
     """Returns what a browser shows of a text: spaces are joined, comments left out.
 
-    The lines of a diff are in a code block, where spaces stay.
+    The lines of a diff are in a code block or in `<pre>`, where spaces stay.
     """
+    text = re.sub("(?s)<pre>.*?</pre>", _keep_spaces, text)
     text = re.sub("<!-- -->|[\u200b\u2028\u3164]", "", unescape(text))
     return " ".join(re.sub(r"(?m)^ *[-+].*", _mark_spaces, text).split())
+
+
+def _keep_spaces(block: re.Match[str]) -> str:
+    return re.sub(" +(?=</|$)", "", block[0], flags=re.MULTILINE).replace(" ", "_")
 
 
 def _mark_spaces(line: re.Match[str]) -> str:
@@ -333,11 +338,30 @@ def test_comment_shows_a_changed_line_whole() -> None:
             id="another text",
         ),
         pytest.param(
+            f"0,{'1,0,' * 120}1",
+            f"1,{'1,0,' * 120}0",
+            "0,1,0,1,0,1,0,1...0,1,0,1,0,1 -> 1,1,0,1,0,1,0,1...0,1,0,1,0,0",
+            id="few words, both ends",
+        ),
+        pytest.param(
+            f"to http://{'old' * 30}/a, 3 times, else to http://{'older' * 20}/b",
+            "to http://evil/x, 3 times, else to http://worse/y",
+            "to http://oldoldoldoldold...lderolder/b and perhaps more differences -> "
+            "to http://evil/x, 3 times...p://worse/y and perhaps more differences",
+            id="two long differences",
+        ),
+        pytest.param(
             f"1 {'word ' * 9000}1",
             f"2 {'word ' * 9000}2",
             "1 word word wor...word word 1 and perhaps more differences -> "
             "2 word word wor...word word 2 and perhaps more differences",
             id="too long to compare",
+        ),
+        pytest.param(
+            f"https://{'a' * 70}/[secret]/{'b' * 70}",
+            f"https://{'a' * 70}/[secret]/{'b' * 70}",
+            f"...{'a' * 19}/[secret]/{'b' * 21}... -> ...{'a' * 19}/[secret]/{'b' * 21}...",
+            id="only a secret differs",
         ),
     ],
 )
