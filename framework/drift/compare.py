@@ -126,7 +126,7 @@ def _collect(
     compared = tuple(compared)
     copied = find_copied_secrets(compared, desired)
     for item in compared:
-        secrets = copied.get(item.recorded.component, frozenset())
+        secrets = copied[item.recorded.component]
         found = build_findings(item, desired, request.injectors, secrets)
         findings += found.findings
         pending |= {item.recorded.component} if found.pending else set()

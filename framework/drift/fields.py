@@ -11,11 +11,12 @@ from framework.core.changes import FieldChange
 from framework.core.drift_rules import Injector
 from framework.core.field_paths import MISSING, FieldPath, find_list_without_keys, get_at, resolve
 from framework.core.quantities import is_same_quantity, may_be_custom
-from framework.core.redaction import REDACTED, find_secret_texts, redact_value
+from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
 from framework.engines.live_objects import ComparedObject
 from framework.engines.urns import parse_urn
+from framework.engines.values import find_model_secrets
 from framework.kube.adopting import describe_writers
 from framework.kube.lost_owners import FILLED_IN_LATER
 from framework.kube.managed_fields import (
@@ -126,25 +127,24 @@ class ObjectFindings:
 
 
 def find_copied_secrets(
-    compared: Iterable[ComparedObject], desired: DesiredObjects
-) -> dict[str, frozenset[str]]:
-    """Returns the plain secrets of each model that differs.
-
-    An interpolation may copy `env.API_TOKEN` into a ConfigMap, where nothing shows that it is
-    secret. So every finding about the model is without these texts.
-    """
-    compared = tuple(compared)
+    compared: Sequence[ComparedObject], desired: DesiredObjects
+) -> Mapping[str, frozenset[str]]:
+    """Returns the plain secrets of each model that differs, which no finding may show."""
     differing = {
         item.recorded.component
         for item in compared
         if item.comparison.status is not LiveStatus.SAME
     }
-    trees: dict[str, list[Object]] = {model: [] for model in differing}
-    for item in compared:
-        if (model := item.recorded.component) in trees:
-            live = item.live.outputs if item.live else {}
-            trees[model] += [dict(item.recorded.inputs), desired.find(item.recorded) or {}, live]
-    return {model: find_secret_texts(found) for model, found in trees.items()}
+    return find_model_secrets(
+        (item.recorded.component, tree)
+        for item in compared
+        if item.recorded.component in differing
+        for tree in (
+            item.recorded.inputs,
+            desired.find(item.recorded) or {},
+            item.live.outputs if item.live else {},
+        )
+    )
 
 
 def build_findings(

@@ -29,7 +29,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,7 @@ from framework.core.redaction import REDACTED, redact_field, redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.program_files import find_program_files
 from framework.engines.project import Project, load_project
-from framework.engines.values import collect_message_secrets
+from framework.engines.values import find_model_secrets
 from framework.kube.object_diff import SECRET_PARTS, pruned
 from framework.kube.objects import (
     ObjectState,
@@ -115,19 +115,33 @@ def _without_secrets(tree: Any) -> Any:
     return [_without_secrets(item) for item in tree] if isinstance(tree, list) else tree
 
 
-def has_secrets(manifest: Manifest) -> bool:
-    """Returns True if some value of a manifest may be secret."""
+def has_secrets(manifest: Manifest, secrets: Iterable[str] = ()) -> bool:
+    """Returns True if a value of a manifest may be secret, or has one of the secrets."""
     inputs = manifest.build_inputs()
-    return _render(inputs) != _render(_without_secrets(inputs))
+    return _render(inputs) != _render_without_secrets(inputs, secrets)
 
 
 def find_changed_secrets(plan: StackPlan, changes: Iterable[Change]) -> list[str]:
     """Returns the names of the objects that change and that have secret values."""
-    manifests = _index_manifests(plan)
+    manifests, secrets = _index_manifests(plan), _find_secrets(plan)
     keys = {_key(c.type, c.object) for c in changes if c.op not in (Op.SAME, Op.DELETE)}
     return sorted(
-        describe_object(key) for key in keys if key in manifests and has_secrets(manifests[key])
+        describe_object(key)
+        for key in keys
+        if key in manifests and has_secrets(manifests[key], secrets[key])
     )
+
+
+def _find_secrets(
+    plan: StackPlan, recorded: Sequence[RecordedObject] = ()
+) -> Mapping[str, frozenset[str]]:
+    """Returns the plain secrets of the model of each object, by the key of the object."""
+    models = {_key(item.type, item.id): item.component for item in recorded}
+    models |= {_key(item.type_token, item.id): model for model, item in plan.list_manifests()}
+    objects = [(item.component, item.inputs) for item in recorded]
+    objects += [(model, item.object) for model, item in plan.list_manifests()]
+    secrets = find_model_secrets(objects)
+    return {key: secrets[model] for key, model in models.items()}
 
 
 def compute_inputs(
@@ -140,23 +154,29 @@ def compute_inputs(
 ) -> PlanInputs:
     """Computes the digests of what a preview of these models was computed from."""
     manifests = _index_manifests(plan, models)
+    # With a key, no digest leaves anything out.
+    secrets = {} if digests.keyed else _find_secrets(plan, basis.recorded.objects)
     replaced = {_key(c.type, c.object) for c in changes if c.op is Op.REPLACE}
     state, live = {}, {}
     for compared in basis.compared:
         recorded = compared.recorded
         key = _key(recorded.type, recorded.id)
-        state[key] = digests.compute(_build_state(recorded), recorded.secrets)
+        texts = recorded.secrets | secrets.get(key, frozenset())
+        state[key] = digests.compute(_build_state(recorded), texts)
         leaving = key in replaced or key not in manifests
         tree = _build_live(compared, manifests.get(key), leaving=leaving)
-        live[key] = digests.compute(tree, recorded.secrets)
+        live[key] = digests.compute(tree, texts)
     for found in basis.unrecorded:
         manifest = found.manifest
         key = _key(manifest.type_token, found.live.id)
         tree = _build_values(found.live, manifest.build_inputs(), manifest.ignore_changes)
-        live[key] = digests.compute(tree, collect_message_secrets(manifest.object))
+        live[key] = digests.compute(tree, secrets.get(key, ()))
     for urn, inputs in basis.recorded.providers.items():
         state[f"pulumi:providers:kubernetes {urn.rpartition('::')[2]}"] = digests.compute(inputs)
-    catalog = {key: digests.compute(_build_catalog(m)) for key, m in manifests.items()}
+    catalog = {
+        key: digests.compute(_build_catalog(manifest), secrets.get(key, ()))
+        for key, manifest in manifests.items()
+    }
     catalog[ENVIRONMENT] = digests.compute(
         {
             # Without the oldest version: it only decides which settings are refused, and a server

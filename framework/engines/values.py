@@ -10,6 +10,7 @@ The constants are those of `sdk/python/lib/pulumi/runtime/rpc.py`.
 from __future__ import annotations
 
 import base64
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -215,20 +216,31 @@ def _decode(text: str) -> Iterator[str]:
         yield plain
 
 
+def find_model_secrets(
+    objects: Iterable[tuple[str, Mapping[str, Any]]],
+) -> Mapping[str, frozenset[str]]:
+    """Returns the plain secrets of each model; `objects` are pairs of a model and an object.
+
+    An interpolation may copy `env.API_TOKEN` into a ConfigMap, where nothing shows that it is
+    secret. So the secrets of one object must not be shown in the others either.
+    """
+    trees: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for model, tree in objects:
+        trees[model].append(tree)
+    secrets = {model: find_secret_texts(found) for model, found in trees.items()}
+    return defaultdict(frozenset, secrets)
+
+
 def redact_copies(
     changes: Iterable[Change], inputs: Iterable[tuple[str, Mapping[str, Any]]]
 ) -> list[Change]:
     """Returns the changes without copies of plain secrets of the same model.
 
-    An interpolation may copy `env.API_TOKEN` into a ConfigMap, where nothing shows that it is
-    secret. `inputs` are the planned and the recorded inputs of objects, each with its model.
+    `inputs` are the planned and the recorded inputs of objects, each with its model.
     """
     shown = list(changes)
-    trees: dict[str, list[Mapping[str, Any]]] = {c.component: [] for c in shown if c.fields}
-    for model, tree in inputs:
-        if model in trees:
-            trees[model].append(tree)
-    secrets = {model: find_secret_texts(found) for model, found in trees.items()}
+    changed = {change.component for change in shown if change.fields}
+    secrets = find_model_secrets((model, tree) for model, tree in inputs if model in changed)
     return [
         replace(change, fields=redact_fields(change.fields, secrets[change.component]))
         if change.fields

@@ -399,6 +399,30 @@ def test_no_digest_of_a_secret_can_be_guessed(
     assert not set(keyed["catalog"].values()) & set(first["catalog"].values())
 
 
+def test_no_digest_of_a_copy_of_a_secret_can_be_guessed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_of_token = "service: {annotations: {example.com/note: 'x ${env.API_TOKEN}'}}\n"
+    world.write("catalog/c.yaml", world.read("catalog/c.yaml") + copy_of_token)
+    path = world.write_plan()
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    with pytest.raises(PlanFileError, match="Deployment ml-dev/c, Service ml-dev/c would change"):
+        world.write_plan(name="other.json")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "fixture")
+    assert world.up(path, apply=True)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * size)
+    first = json.loads(world.write_plan(name="first.json").read_text())["inputs"]
+    token, other = "hush-hush2", "hush-other"
+    world.write("catalog/c.yaml", world.read("catalog/c.yaml").replace(token, other))
+    for found in (("Deployment", "ml-dev/c"), ("Service", "ml-dev/c")):
+        text = json.dumps(world.cluster.objects[found]).replace(token, other)
+        world.cluster.objects[found] = json.loads(text)
+    world.stack.state_file.write_text(world.stack.state_file.read_text().replace(token, other))
+    second = json.loads(world.write_plan(name="second.json").read_text())["inputs"]
+    assert first == second
+
+
 def test_changed_code_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.write_plan()
     world.write("__main__.py", world.read("__main__.py") + "# a comment\n")
