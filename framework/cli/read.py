@@ -18,7 +18,6 @@ from framework.core.errors import ConfigError, FrameworkError, UnknownNameError,
 from framework.core.exit_codes import ExitCode
 from framework.core.field_paths import FieldPath, FieldPathError
 from framework.core.git import find_prefix
-from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.stack import Stack
 from framework.files import count_files, find_catalog, list_environments
 from framework.files.document import Document
@@ -162,9 +161,7 @@ def run_explain(root: Path, options: argparse.Namespace) -> ExitCode:
             text = render_json(SettingsExplanation(model.name, options.environment, settings))
         else:
             text = render_explained(settings, count_unset=key is None)
-    merged = [layers.data for layers in (model.merged, model.candidate_merged) if layers]
-    # A second setting may repeat a secret under a key that does not look like one of a secret.
-    print(redact_text(text, find_secret_texts(merged)))
+    print(text)
     return ExitCode.DONE
 
 

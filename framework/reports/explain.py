@@ -15,7 +15,14 @@ from framework.catalog import Catalog, CatalogModel
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import FieldPath, FieldPathError, is_at_or_below
-from framework.core.redaction import REDACTED, can_be_secret, is_secret_key, redact
+from framework.core.redaction import (
+    REDACTED,
+    can_be_secret,
+    find_secret_texts,
+    is_secret_key,
+    redact,
+    redact_value,
+)
 from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
 from framework.layers.references import find_interpolations
@@ -262,7 +269,7 @@ class Explainer:
         is_default = not written or (setting.default and setting.value is not None)
         interpolations, reads = self._trace(source, setting)
         reads_secret = can_be_secret(setting.value) and any(map(self._is_secret_key, reads))
-        shown = REDACTED if reads_secret else redact(setting.path, setting.value)
+        shown = REDACTED if reads_secret else self._redact(setting.path, setting.value)
         overridden = written if is_default else written[:-1]
         return ExplainedSetting(
             key,
@@ -270,7 +277,7 @@ class Explainer:
             None if is_default else written[-1].shown_position,
             is_default,
             tuple(
-                OverriddenValue(redact(setting.path, old.value), old.shown_position)
+                OverriddenValue(self._redact(setting.path, old.value), old.shown_position)
                 for old in reversed(overridden)
             ),
             interpolations,
@@ -278,6 +285,20 @@ class Explainer:
             # A text such as a configuration file is secret only in parts.
             secret=shown != setting.value and (shown == REDACTED or not isinstance(shown, str)),
         )
+
+    def _redact(self, path: KeyPath, value: Any) -> Any:
+        return self.redact_repeated(redact(path, value))
+
+    def redact_repeated(self, value: Any) -> Any:
+        """Returns a value without the secrets of all settings.
+
+        A second setting may repeat a secret under a key that does not look like one of a secret.
+        """
+        return redact_value(value, self._secret_texts)
+
+    @cached_property
+    def _secret_texts(self) -> frozenset[str]:
+        return find_secret_texts(source.merged.data for source in self._sources)
 
     def _is_secret_key(self, key: str) -> bool:
         return key in self.settings and is_secret_key(self.settings[key][1].path)
@@ -296,7 +317,7 @@ class Explainer:
             holder, path = waiting.pop(0)
             for written in holder.list_written(path)[-1:]:
                 for text in find_interpolations(written.value):
-                    shown = str(redact(written.path, text))
+                    shown = str(self._redact(written.path, text))
                     key = holder.key(path)
                     interpolations.append(Interpolation(key, shown, written.shown_position))
                     for read in self._list_reads(holder, text, written.path):

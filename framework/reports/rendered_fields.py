@@ -148,7 +148,7 @@ class FieldExplainer:
             fields=tuple(
                 ExplainedField(
                     str(field.path),
-                    _redact(field, secrets & {*found[tracked]}),
+                    self._explainer.redact_repeated(_redact(field, secrets & {*found[tracked]})),
                     found[tracked],
                 )
                 for tracked, field in fields.items()

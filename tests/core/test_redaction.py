@@ -57,6 +57,19 @@ def test_report_shows_no_secret(arguments: list[str], make_project: Callable[...
         json.loads(run.stdout)
 
 
+def test_explain_shows_no_part_of_a_secret_in_a_value_that_it_cuts(
+    make_project: Callable[..., Project],
+) -> None:
+    project = make_project("churn")
+    url = f"https://hooks.example.com/{'x' * 24}/{SECRET}/end"
+    project.append("catalog/churn.yaml", f"env: {{API_TOKEN: {SECRET}, URL: '{url}'}}\n")
+    for key in ((), ("--key", "Deployment")):
+        run = project.run("explain", "prod", "--model", "churn", *key)
+        assert run.returncode == 0, run.stderr
+        assert f"{'x' * 24}/[" in run.stdout
+        assert SECRET[:4] not in run.stdout
+
+
 def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
     common = {"TOKENIZERS_PARALLELISM": "false", "MAX_TOKENS": "4096", "TOKEN_SHARE": "0.95"}
     env = {**common, "API_TOKEN": "40964096", "PASSWORD": SECRET}
