@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from framework.core.field_paths import MISSING, is_text_within
-from framework.core.redaction import find_secret_texts, redact_text
 from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import Difference
-from framework.edits.importing.importer import Imported, Overlay
+from framework.edits.importing.importer import Imported, Overlay, render_redacted
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.proof import Proof
 from framework.output.text import render_count, render_table, render_wrapped
@@ -50,8 +49,7 @@ def _render_model(
     proof = model.proof
     lines = [f"{model.path}  from {model.workload.deployment.position}"]
     if show_text:
-        secrets = find_secret_texts([model.entry, *model.translation.objects])
-        text = redact_text(model.text, secrets)
+        text = render_redacted(model)
         lines += ["", *(f"    {line}".rstrip() for line in text.splitlines()), ""]
     if model.profiles:
         saved = model.lines_without_profiles - model.lines

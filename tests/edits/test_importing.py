@@ -200,11 +200,17 @@ def test_field_becomes_a_setting_or_a_patch(
     assert (model.proof.remaining, model.proof.added) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["hf_abcdef", "it's: hf_abcdef", "-----BEGIN PRIVATE KEY-----\nhf_abcdef\nxyz\n"],
+    ids=["plain", "quoted", "several lines"],
+)
 def test_secret_in_a_plain_value_is_named_and_not_shown(
-    write: Write, capsys: pytest.CaptureFixture[str]
+    write: Write, capsys: pytest.CaptureFixture[str], value: str
 ) -> None:
     root = write(PLAIN)
-    text = re.sub(r"(?m)^ *valueFrom: \{secretKeyRef.*$", "              value: hf_abcdef", CHAT)
+    line = f"              value: {json.dumps(value)}"
+    text = re.sub(r"(?m)^ *valueFrom: \{secretKeyRef.*$", lambda match: line, CHAT)
     assert run(root, save(root, text)) == 0
     output = capsys.readouterr().out
     assert "hf_abcdef" not in output

@@ -13,7 +13,7 @@ from typing import Any
 from framework.core.diagnostics import Diagnostic
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import without_nulls
-from framework.core.redaction import is_secret
+from framework.core.redaction import find_secret_texts, is_secret, redact_value
 from framework.edits.importing.comparison import remove_at
 from framework.edits.importing.containers import SECURITY, Settings
 from framework.edits.importing.entry import add_missing, build_settings, diff_settings, render_entry
@@ -287,7 +287,7 @@ def order_entry(entry: Settings) -> Settings:
 
 def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
     """Renders the entry, adds the patches that it needs, and compares it with the manifests."""
-    imported.text = _render_text(imported)
+    imported.text = _render_text(imported, imported.entry)
     loader = open_loader(root, {**drafts, imported.path: imported.text})
     environment = loader.settings
     model, errors = load_draft(loader, imported.name)
@@ -300,7 +300,7 @@ def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
     plan = unpatched
     if patches:
         imported.entry["patch"] = patches
-        imported.text = _render_text(imported)
+        imported.text = _render_text(imported, imported.entry)
         loader = open_loader(root, {**drafts, imported.path: imported.text})
         model, errors = load_draft(loader, imported.name)
         if errors or model is None:
@@ -316,17 +316,24 @@ def _describe(diagnostic: Diagnostic) -> str:
     return f"{diagnostic.position}  {diagnostic.code}  {diagnostic.message}"
 
 
-def _render_text(imported: Imported) -> str:
+def render_redacted(imported: Imported) -> str:
+    """Renders the file of a model without secrets.
+
+    In the file itself a secret may be quoted or have several lines, so it would not be found there.
+    """
+    secrets = find_secret_texts([imported.entry, *imported.translation.objects])
+    return _render_text(imported, redact_value(imported.entry, secrets))
+
+
+def _render_text(imported: Imported, entry: Mapping[str, Any]) -> str:
     workload = imported.workload
     objects = [workload.deployment, *workload.companions]
     files = ", ".join(dict.fromkeys(source.position.path for source in objects))
     names = ", ".join(
         str(source) for source in objects if source not in imported.translation.unexpressed
     )
-    comments = {
-        key: "as in the manifest: none" for key, value in imported.entry.items() if value is None
-    }
-    return render_entry(imported.entry, comments, f"Imported from {files}: {names}")
+    comments = {key: "as in the manifest: none" for key, value in entry.items() if value is None}
+    return render_entry(entry, comments, f"Imported from {files}: {names}")
 
 
 def _find_secrets(workload: Workload) -> tuple[str, ...]:
