@@ -54,8 +54,9 @@ from framework.engines.deletions import CheckedDeletions, check_deletions, read_
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
-    build_refresh_changes,
+    build_refresh_change,
     compare_with_cluster,
+    list_recorded_inputs,
     read_basis,
 )
 from framework.engines.problems import check_problems
@@ -72,6 +73,7 @@ from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
+from framework.engines.values import redact_copies
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 from framework.kube.provider_kubeconfig import check_provider_kubeconfig
@@ -162,8 +164,9 @@ class CliEngine:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
             )
-        changes = order_changes(build_refresh_changes(compared))
+        changes = order_changes(map(build_refresh_change, compared))
         preview = Preview(changes, opened.outputs, settled + warnings)
+        preview = redact_copies(preview, list_recorded_inputs(compared))
         if preview.clean:
             opened.remember_cluster(opened.resources)
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)

@@ -133,10 +133,10 @@ def preview_stack(
     compared = {step.change.urn for step in steps}
     waits = find_deployment_waits(change for change in changes if change.urn in compared)
     changes = [note_waits(change, waits) for change in changes]
-    changes = redact_copies(changes, _list_inputs(opened, request.plan))
     # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
+    preview = redact_copies(preview, _list_inputs(opened, request.plan))
     preview = add_pending_deletions(preview, opened, request)
     preview = add_preflight(preview, request.plan, provider, request.components)
     return CliPreview(reader, preview, tuple(steps), waits, targets)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Change, Op
 from framework.core.errors import ClusterError, EngineError, FrameworkError
@@ -17,7 +17,6 @@ from framework.engines.clusters import (
     connect_kubernetes,
 )
 from framework.engines.urns import parse_urn
-from framework.engines.values import redact_copies
 from framework.kube.adopting import describe_writers
 from framework.kube.api_error import ApiError
 from framework.kube.last_applied import compare_with_last_applied
@@ -190,14 +189,15 @@ def _find_namespace(obj: RecordedObject) -> tuple[str, str]:
     return obj.provider_urn, obj.id.rpartition("/")[0]
 
 
-def build_refresh_changes(compared: Iterable[ComparedObject]) -> list[Change]:
-    """Builds the changes of the recorded objects that a refresh makes, in the given order."""
-    compared = tuple(compared)
-    inputs = [(item.recorded.component, item.recorded.inputs) for item in compared]
-    return redact_copies(map(_build_refresh_change, compared), inputs)
+def list_recorded_inputs(
+    compared: Iterable[ComparedObject],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the recorded inputs of each object, with its model."""
+    return ((item.recorded.component, item.recorded.inputs) for item in compared)
 
 
-def _build_refresh_change(compared: ComparedObject) -> Change:
+def build_refresh_change(compared: ComparedObject) -> Change:
+    """Builds the change of the recorded object that a refresh makes."""
     recorded, comparison = compared.recorded, compared.comparison
     op = Op.SAME if comparison.status is LiveStatus.SAME else Op.UPDATE
     return Change(

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from framework.core.changes import Change
+from framework.core.changes import Preview
 from framework.core.errors import EngineError
-from framework.core.redaction import REDACTED, find_secret_texts
+from framework.core.redaction import REDACTED, find_secret_texts, redact_text
 from framework.kube.object_diff import redact_fields
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -231,22 +231,25 @@ def find_model_secrets(
     return defaultdict(frozenset, secrets)
 
 
-def redact_copies(
-    changes: Iterable[Change], inputs: Iterable[tuple[str, Mapping[str, Any]]]
-) -> list[Change]:
-    """Returns the changes without copies of plain secrets of the same model.
+def redact_copies(preview: Preview, inputs: Iterable[tuple[str, Mapping[str, Any]]]) -> Preview:
+    """Returns a preview whose fields and problems show no plain secret of their model.
 
     `inputs` are the planned and the recorded inputs of objects, each with its model.
     """
-    shown = list(changes)
-    changed = {change.component for change in shown if change.fields}
-    secrets = find_model_secrets((model, tree) for model, tree in inputs if model in changed)
-    return [
+    shown = {change.component for change in preview.changes if change.fields}
+    shown |= {problem.component for problem in preview.problems}
+    secrets = find_model_secrets((model, tree) for model, tree in inputs if model in shown)
+    changes = tuple(
         replace(change, fields=redact_fields(change.fields, secrets[change.component]))
         if change.fields
         else change
-        for change in shown
-    ]
+        for change in preview.changes
+    )
+    problems = tuple(
+        replace(problem, message=redact_text(problem.message, secrets[problem.component]))
+        for problem in preview.problems
+    )
+    return replace(preview, changes=changes, problems=problems)
 
 
 # Between the program's JSON and our trees

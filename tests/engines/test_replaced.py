@@ -11,7 +11,7 @@ import pytest
 
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import ClusterError, EngineError
-from framework.engines.live_objects import build_refresh_changes, compare_with_cluster
+from framework.engines.live_objects import build_refresh_change, compare_with_cluster
 from framework.engines.problems import RefusedError
 from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Resource
@@ -160,7 +160,7 @@ def refresh(resource: Resource, provider: KubernetesProvider) -> list[Change]:
     compared = compare_with_cluster(
         recorded.objects, cast(Any, clusters), compare_with_live, listed=False
     )
-    return build_refresh_changes(compared)
+    return [build_refresh_change(item) for item in compared]
 
 
 # Old objects, which a failed replacement left behind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from framework.core.changes import Change, FieldChange, Op, Preview, Problem
 from framework.core.errors import StateError
 from framework.core.redaction import redact_value
 from framework.engines.state.checkpoint import parse_checkpoint
@@ -14,6 +15,7 @@ from framework.engines.values import (
     collect_secret_texts,
     has_sealed,
     mark_secrets,
+    redact_copies,
     redact_sealed,
     redact_secrets,
     reveal,
@@ -108,3 +110,17 @@ def test_message_shows_neither_secrets_nor_plain_values_that_may_be_one() -> Non
     texts = collect_message_secrets(inputs)
     assert {"plain-pat", "hunter22"} <= texts
     assert "shown" not in texts
+
+
+def test_copy_of_a_plain_secret_is_in_no_field_and_no_problem_of_its_model() -> None:
+    fields = (FieldChange("metadata.annotations.note", "x first-token", "x second-token"),)
+    changes = [
+        Change("urn", "kubernetes:core/v1:Service", "a", Op.UPDATE, component=model, fields=fields)
+        for model in ("a", "b")
+    ]
+    preview = Preview(tuple(changes), problems=(Problem("a", "Ingress a", 'not "first-token"'),))
+    inputs = [("a", {"env": {"API_TOKEN": token}}) for token in ("first-token", "second-token")]
+    shown = redact_copies(preview, inputs)
+    texts = [(field.old, field.new) for change in shown.changes for field in change.fields]
+    assert texts == [("x [secret]", "x [secret]"), ("x first-token", "x second-token")]
+    assert shown.problems[0].message == 'not "[secret]"'

@@ -40,8 +40,9 @@ from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
-    build_refresh_changes,
+    build_refresh_change,
     compare_with_cluster,
+    list_recorded_inputs,
     read_basis,
 )
 from framework.engines.preflight import add_preflight
@@ -62,7 +63,7 @@ from framework.engines.state.history import UpdateHistory
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.secrets import write_plaintext
 from framework.engines.state.stack_state import StackState
-from framework.engines.values import Secret, collect_message_secrets, reveal
+from framework.engines.values import Secret, collect_message_secrets, redact_copies, reveal
 from framework.kube.object_diff import compare_with_live
 
 if TYPE_CHECKING:
@@ -138,10 +139,11 @@ class EmbeddedEngine:
             compared = compare_with_cluster(
                 recorded, operation.clusters, compare_with_live, listed=False
             )
-            changes = {change.urn: change for change in build_refresh_changes(compared)}
+            changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
             preview = Preview(
                 order_changes(changes.values()), state.read_stack_outputs(), operation.messages
             )
+            preview = redact_copies(preview, list_recorded_inputs(compared))
             if not preview.clean:
                 if not confirm(preview):
                     return None

@@ -132,7 +132,7 @@ class PreviewRun:
         self._check_protected(leftovers)
         self._note_protection()
         self._note_waits()
-        changes = redact_copies((step.change for step in self.steps.values()), self._list_inputs())
+        changes = [step.change for step in self.steps.values()]
         changes += self._list_others()
         changes += [
             build_deletion(resource, self._planner.components)
@@ -141,12 +141,14 @@ class PreviewRun:
         ]
         problems = sorted(step.problem for step in self.steps.values() if step.problem)
         outputs = self._build_stack_outputs()
-        return Preview(order_changes(changes), outputs, problems=tuple(problems))
+        preview = Preview(order_changes(changes), outputs, problems=tuple(problems))
+        return redact_copies(preview, self._list_inputs())
 
     def _list_inputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields the registered and recorded inputs of the models that change, with the model."""
-        changed = {step.change.component for step in self.steps.values() if step.change.fields}
-        for step in self.steps.values():
+        steps = self.steps.values()
+        changed = {s.change.component for s in steps if s.change.fields or s.problem}
+        for step in steps:
             model = step.change.component
             if model in changed:
                 yield model, reveal(step.registration.inputs)
