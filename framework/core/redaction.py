@@ -277,13 +277,13 @@ def find_secret_paths(tree: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
         yield path
 
 
-def redact_within(text: str) -> str:
+def redact_within(text: str, *, keep_lines: bool = False) -> str:
     """Returns a text with the secrets in it replaced, such as a configuration file.
 
     A secret is the value of a name that suggests one (`password = x`), the password in a URL, or a
-    text that has the form of a token.
+    text that has the form of a token. With `keep_lines`, the text has as many lines as before.
     """
-    return _replace_spans(text, _find_spans(text))
+    return _replace_spans(text, _find_spans(text), keep_lines=keep_lines)
 
 
 def redact_value(value: Any, secrets: Collection[str]) -> Any:
@@ -333,10 +333,11 @@ def _list_spellings(secret: str) -> frozenset[str]:
     return frozenset({secret, json.dumps(secret)[1:-1]})
 
 
-def _replace_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _replace_spans(text: str, spans: Iterable[tuple[int, int]], *, keep_lines: bool = False) -> str:
     shown, end = [], 0
     for start, stop in spans:
         shown += [text[end:start], REDACTED]
+        shown += ["\n" * text.count("\n", start, stop)] if keep_lines else []
         end = stop
     return "".join([*shown, text[end:]])
 

@@ -12,6 +12,8 @@ from framework.edits.bump import ModelBump
 from framework.edits.yaml_edit import Change
 from framework.output.text import render_table, render_visible, render_wrapped
 
+_NUL = "\0"
+
 
 def render_bumps(bumps: Sequence[ModelBump], tag: str, pattern: str, order: Sequence[str]) -> str:
     """Renders what was written for each model, and the next commands.
@@ -62,14 +64,26 @@ def render_file_changes(changes: Iterable[Change]) -> str:
     """Renders the lines that edits changed, as a diff with their positions."""
     blocks = []
     for change in changes:
-        old = (change.old or b"").decode("utf-8", "replace").splitlines()
-        new = change.new.decode("utf-8", "replace").splitlines()
         name = change.path if change.old is not None else f"{change.path} (new)"
+        old, new = map(_pair_lines, (change.old or b"", change.new))
         lines = list(unified_diff(old, new, n=2, lineterm=""))[2:]
-        # A line beside the edit may hold a password.
-        shown = redact_within("\n".join(f"  {line}" for line in lines))
+        shown = "\n".join(f"  {line[:1]}{line[1:].rpartition(_NUL)[2]}" for line in lines)
         blocks.append(f"{name}\n{render_visible(shown)}")
     return "\n\n".join(blocks)
+
+
+def _pair_lines(content: bytes) -> list[str]:
+    """Returns each line of a file as it is and as it is shown, with a NUL between the two.
+
+    A line beside an edit may hold a password, or be a part of a key of several lines.
+    """
+    text = content.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\n")
+    shown = redact_within(text, keep_lines=True)
+    return [
+        f"{line}{_NUL}{redacted}"
+        for line, redacted in zip(text.split("\n"), shown.split("\n"), strict=True)
+        if text
+    ]
 
 
 def render_new(path: str, environments: Sequence[str]) -> str:

@@ -20,7 +20,9 @@ from framework.core.redaction import (
     redact_text,
     redact_within,
 )
+from framework.edits.yaml_edit import Change
 from framework.kube.object_diff import compare_objects
+from framework.output.edits import render_file_changes
 from tests.conftest import Project
 
 SECRET = "s3cr3t-value"
@@ -68,6 +70,19 @@ def test_explain_shows_no_part_of_a_secret_in_a_value_that_it_cuts(
         assert run.returncode == 0, run.stderr
         assert f"{'x' * 24}/[" in run.stdout
         assert SECRET[:4] not in run.stdout
+
+
+def test_diff_of_a_file_shows_no_line_of_a_key_beside_the_edit() -> None:
+    lines = ("-----BEGIN PRIVATE KEY-----", "MIIhush", "-----END PRIVATE KEY-----")
+    key = "".join(["  TLS_KEY: |\n", *(f"    {line}\n" for line in lines)])
+    old, new = (
+        f"env:\n{key}image: {{tag: '{tag}'}}\nenv2: {{API_TOKEN: {tag}}}\n" for tag in ("t1", "t2")
+    )
+    assert render_file_changes([Change("a.yaml", old.encode(), new.encode(), {})]) == (
+        "a.yaml\n  @@ -4,4 +4,4 @@\n   \n   \n"
+        "  -image: {tag: 't1'}\n  -env2: {API_TOKEN: [secret]}\n"
+        "  +image: {tag: 't2'}\n  +env2: {API_TOKEN: [secret]}"
+    )
 
 
 def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
