@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import yaml
 
@@ -27,8 +28,10 @@ _CONNECTION_PARAMETERS = frozenset(
     | {"sslcert", "sslkey", "sslmode", "sslrootcert", "user", "passfile", "krbspn", "krbsrvname"}
     | {"application_name", "fallback_application_name", "connect_timeout"}
 )
-# postgres://user:password@host/database, s3://bucket?endpoint=https://key:secret@host
-_USER_INFO = re.compile(r"://[^/@]*@")
+# postgres://user:password@host/database, s3://bucket?endpoint=https://key:secret@host. It ends at
+# the last `@` before a slash, as in Go, because a password may contain one. Without a scheme it
+# needs a password, because an `@` may belong to a name: s3://bucket?prefix=team@example/
+_USER_INFO = re.compile(r"(?<=://)[^/]*@|^[^/:]*:[^/]*@")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Project:
     def describe_backend(self) -> str:
         """Returns the backend for messages, without what may hold a password."""
         place = self.backend_url.partition("?")[0] or "the backend of `pulumi login`"
-        return _USER_INFO.sub("://", place)
+        return _USER_INFO.sub("", place)
 
     def identify_backend(self) -> str:
         """Returns the backend as a plan file names it: two that differ hold different states.
@@ -59,14 +62,13 @@ class Project:
         that `pulumi login` has chosen.
         """
         place, _, query = (self.backend_url or _read_login()).partition("?")
-        names = sorted(item for item in query.split("&") if item)
         kept = [
-            _USER_INFO.sub("://", item)
-            for item in names
-            if not _is_for_connection(item.partition("=")[0])
+            (name, _USER_INFO.sub("", value))
+            for name, value in sorted(parse_qsl(query, keep_blank_values=True))
+            if not _is_for_connection(name)
         ]
-        text = _USER_INFO.sub("://", place).rstrip("/")
-        return "?".join([text, "&".join(kept)]) if kept else text
+        text = _USER_INFO.sub("", place).rstrip("/")
+        return "?".join([text, urlencode(kept, safe=":/,")]) if kept else text
 
 
 @dataclass(frozen=True)
