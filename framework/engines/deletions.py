@@ -66,7 +66,7 @@ def check_deletions(
     recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
     cluster. Reads only what the preview deletes.
     """
-    resources = tuple(resources)
+    resources = _leave_out_used_again(resources)
     deletions = list(_list_deletions(preview.changes, resources, former_urns))
     recreated = _find_recreated(deletions, read_state, connect)
     problems = {
@@ -75,7 +75,7 @@ def check_deletions(
         if found.key in recreated and not found.pending_delete
     }
     preview = replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
-    forgotten = _find_forgotten([found for _, found in deletions], recreated)
+    forgotten = _find_forgotten([found for _, found in deletions], resources, recreated)
     gone = {
         _identify(found)
         for _, found in deletions
@@ -113,18 +113,22 @@ def _find_recreated(
         return {found.key: error for found, error in errors if error}
 
 
-def _find_forgotten(deleted: Sequence[Resource], recreated: Collection[str]) -> dict[str, Resource]:
+def _find_forgotten(
+    deleted: Iterable[Resource], resources: Iterable[Resource], recreated: Collection[str]
+) -> dict[str, Resource]:
     """Returns the old objects that somebody recreated, and the old Namespaces they are in, by key.
 
-    A Namespace is deleted with all that is in it, so it has to stay as well.
+    A Namespace is deleted with all that is in it, so it has to stay as well. With `MODEL=` it is
+    not among the deletions, but the next command would delete it.
     """
-    old = [found for found in deleted if found.pending_delete]
-    namespaces = {_find_namespace(found) for found in old if found.key in recreated}
-    return {
-        found.key: found
-        for found in old
-        if found.key in recreated or (found.kind == "Namespace" and _identify(found) in namespaces)
-    }
+    forgotten = [found for found in deleted if found.pending_delete and found.key in recreated]
+    namespaces = set(map(_find_namespace, forgotten))
+    forgotten += [
+        found
+        for found in resources
+        if found.pending_delete and found.kind == "Namespace" and _identify(found) in namespaces
+    ]
+    return {found.key: found for found in forgotten}
 
 
 def _leave_out(
@@ -272,16 +276,10 @@ def _list_deletions(
 ) -> Iterator[tuple[Change, Resource]]:
     """Yields the changes that delete an object of another name than they create, with its record.
 
-    A replacement under the same name compares the live object itself. An old record is left out if
-    another one has the object: then the object is ours.
+    A replacement under the same name compares the live object itself.
     """
     live = {found.urn: found for found in resources if not found.pending_delete}
-    used = {found.object_key for found in live.values()}
-    recorded = {
-        (found.urn, found.id): found
-        for found in resources
-        if not (found.pending_delete and found.object_key in used)
-    }
+    recorded = {(found.urn, found.id): found for found in resources}
     for change in changes:
         found = None
         if change.op is Op.DELETE:
@@ -292,6 +290,13 @@ def _list_deletions(
         # Of retained objects only the records are removed.
         if found is not None and found.is_object and not found.retain_on_delete:
             yield change, found
+
+
+def _leave_out_used_again(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Returns the resources without the old ones whose object another one has: it is ours."""
+    resources = tuple(resources)
+    used = {found.object_key for found in resources if not found.pending_delete}
+    return tuple(r for r in resources if not (r.pending_delete and r.object_key in used))
 
 
 def _describe(resource: Resource) -> str:
