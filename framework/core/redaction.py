@@ -71,6 +71,7 @@ _SOURCES = frozenset({"secret", "configMap", "key", "field", "resource"})
 _SHORTEST = 4
 # Values that are frequent in reports although their key names a secret: MAX_TOKENS is "4096".
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]{1,11}", re.IGNORECASE)
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
 # Directives of nginx for the server that requests are passed to.
@@ -350,6 +351,15 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """
     texts = {text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST}
     return frozenset(text for text in texts if not _COMMON.fullmatch(text))
+
+
+def find_copied_secrets(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Returns the secret texts whose copies in other values are redacted.
+
+    These are all but words, such as `postgres`. A word also stands in images and hosts, and without
+    them a difference cannot be judged, accepted or taken.
+    """
+    return frozenset(text for text in find_secret_texts(trees) if not _WORD.fullmatch(text))
 
 
 def _find(tree: Any) -> Iterator[str]:

@@ -22,8 +22,8 @@ _MAX_LIVE = 2000
 def build_accept_rule(finding: Finding, reason: str, until: date | None) -> AcceptRule:
     """Returns the rule for one finding, as narrow as the finding itself."""
     live = render_live(finding.live)
-    # A redacted value stands for every secret. A whole object has no value.
-    has_value = finding.path and REDACTED not in live and len(live) <= _MAX_LIVE
+    # A value that is all redacted stands for every secret. A whole object has no value.
+    has_value = finding.path and live != REDACTED and len(live) <= _MAX_LIVE
     return AcceptRule(
         reason,
         kind=finding.object_kind,

@@ -12,7 +12,7 @@ from framework.core.stack import Stack
 from framework.core.suggestions import list_names
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.autoscaled import find_out_of_range, find_unknown_ranges
-from framework.drift.fields import DesiredObjects, build_findings, find_copied_secrets
+from framework.drift.fields import DesiredObjects, build_findings, find_secrets_of_models
 from framework.drift.foreign import (
     find_foreign,
     find_scale_target,
@@ -60,7 +60,7 @@ def find_drift(
             clusters.connect(provider)
         compared, errors = _compare(recorded, clusters)
         foreign = find_foreign(request, recorded, clusters, desired)
-    findings, pending, deletions = _collect(compared, desired, request)
+    findings, pending, deletions = _collect(compared, recorded, desired, request)
     findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired)])
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
@@ -117,14 +117,16 @@ def _build_kubectl_options(request: Request, recorded: RecordedObjects) -> tuple
 
 
 def _collect(
-    compared: Iterable[ComparedObject], desired: DesiredObjects, request: Request
+    compared: Sequence[ComparedObject],
+    recorded: RecordedObjects,
+    desired: DesiredObjects,
+    request: Request,
 ) -> tuple[list[Finding], set[str], list[str]]:
     """Returns the findings, the pending models, and the objects that the next `up` deletes."""
     findings: list[Finding] = []
     pending: set[str] = set()
     deletions: list[str] = []
-    compared = tuple(compared)
-    copied = find_copied_secrets(compared, desired)
+    copied = find_secrets_of_models(compared, recorded.objects, desired)
     for item in compared:
         secrets = copied[item.recorded.component]
         found = build_findings(item, desired, request.injectors, secrets)

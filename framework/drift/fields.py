@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from framework.core.changes import FieldChange
@@ -126,25 +127,33 @@ class ObjectFindings:
     """The files no longer have the object, and the next `up` deletes it."""
 
 
-def find_copied_secrets(
-    compared: Sequence[ComparedObject], desired: DesiredObjects
+def find_secrets_of_models(
+    compared: Sequence[ComparedObject],
+    recorded: Sequence[RecordedObject],
+    desired: DesiredObjects,
 ) -> Mapping[str, frozenset[str]]:
-    """Returns the plain secrets of each model that differs, which no finding may show."""
+    """Returns the plain secrets of each model that differs, which no finding may show.
+
+    `recorded` are all recorded objects, also those that could not be read: a copy of their secrets
+    may be in an object that was read.
+    """
     differing = {
         item.recorded.component
         for item in compared
         if item.comparison.status is not LiveStatus.SAME
     }
-    return find_model_secrets(
-        (item.recorded.component, tree)
-        for item in compared
-        if item.recorded.component in differing
-        for tree in (
-            item.recorded.inputs,
-            desired.find(item.recorded) or {},
-            item.live.outputs if item.live else {},
-        )
+    of_files = (
+        (obj.component, tree)
+        for obj in recorded
+        if obj.component in differing
+        for tree in (obj.inputs, desired.find(obj) or {})
     )
+    live = (
+        (item.recorded.component, item.live.outputs)
+        for item in compared
+        if item.recorded.component in differing and item.live is not None
+    )
+    return find_model_secrets(chain(of_files, live))
 
 
 def build_findings(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from framework.core.redaction import REDACTED
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
 from framework.engines.base import RecordedObject
 
@@ -51,7 +52,7 @@ def _explain_unseen(finding: Finding) -> str:
         return "no stack owns it, and Pulumi looks only at objects of the stack"
     if finding.kind is FindingKind.ADDED:
         return "others added fields, and Pulumi compares only fields that the program set"
-    if finding.path and finding.recorded == finding.live:
+    if finding.path and finding.recorded == finding.live and REDACTED not in str(finding.live):
         return "the state has the live value already, and only the files have another one"
     if finding.path and finding.path.endswith("replicas"):
         return "Pulumi ignores changes of replicas while there is an autoscaler"

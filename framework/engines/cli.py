@@ -56,7 +56,7 @@ from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
-    list_recorded_inputs,
+    list_recorded_and_live,
     read_basis,
 )
 from framework.engines.problems import check_problems
@@ -166,7 +166,7 @@ class CliEngine:
             )
         changes = order_changes(map(build_refresh_change, compared))
         preview = Preview(changes, opened.outputs, settled + warnings)
-        preview = redact_copies(preview, list_recorded_inputs(compared))
+        preview = redact_copies(preview, list_recorded_and_live(compared))
         if preview.clean:
             opened.remember_cluster(opened.resources)
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)

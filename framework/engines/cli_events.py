@@ -269,8 +269,8 @@ class EventReader:
         resource = f"{parts.type.rpartition(':')[2]} {parts.name}: "
         return f"model {model}, {resource}" if model else resource
 
-    def build_preview(self) -> Preview:
-        """Builds the preview. EngineError where a resource failed."""
+    def check(self) -> None:
+        """Raises EngineError if a resource failed in a preview."""
         if self.failures:
             failures = "\n".join(
                 f"{failure.change.urn}: {failure.reason}" for failure in self.failures
@@ -278,6 +278,10 @@ class EventReader:
             raise EngineError(
                 f"{failures}\nNothing was changed; fix it, then run the same command again"
             )
+
+    def build_preview(self) -> Preview:
+        """Builds the preview. EngineError as in `check`."""
+        self.check()
         changes = tuple(
             replace(change, fields=redact_fields(change.fields, self._secrets))
             for change in self.changes

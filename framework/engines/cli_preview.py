@@ -125,7 +125,7 @@ def preview_stack(
     if not problems:
         # Raises the refusals that only the CLI has found.
         if not opened.is_settled_in_memory:
-            reader.build_preview()
+            reader.check()
         if failure is not None:
             raise failure
     changes = _merge_changes(opened, request, steps, listed)

@@ -189,11 +189,14 @@ def _find_namespace(obj: RecordedObject) -> tuple[str, str]:
     return obj.provider_urn, obj.id.rpartition("/")[0]
 
 
-def list_recorded_inputs(
+def list_recorded_and_live(
     compared: Iterable[ComparedObject],
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields the recorded inputs of each object, with its model."""
-    return ((item.recorded.component, item.recorded.inputs) for item in compared)
+    """Yields the recorded inputs and the live object of each comparison, with the model."""
+    for item in compared:
+        yield item.recorded.component, item.recorded.inputs
+        if item.live is not None:
+            yield item.recorded.component, item.live.outputs
 
 
 def build_refresh_change(compared: ComparedObject) -> Change:

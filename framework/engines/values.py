@@ -17,7 +17,7 @@ from typing import Any
 
 from framework.core.changes import Preview
 from framework.core.errors import EngineError
-from framework.core.redaction import REDACTED, find_secret_texts, redact_text
+from framework.core.redaction import REDACTED, find_copied_secrets, find_secret_texts, redact_text
 from framework.kube.object_diff import redact_fields
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -227,7 +227,7 @@ def find_model_secrets(
     trees: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for model, tree in objects:
         trees[model].append(tree)
-    secrets = {model: find_secret_texts(found) for model, found in trees.items()}
+    secrets = {model: find_copied_secrets(found) for model, found in trees.items()}
     return defaultdict(frozenset, secrets)
 
 

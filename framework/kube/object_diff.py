@@ -25,9 +25,9 @@ from framework.core.quantities import is_same_quantity, may_be_custom
 from framework.core.redaction import (
     REDACTED,
     can_be_secret,
+    find_copied_secrets,
     find_name_of_value,
     find_secret_arguments,
-    find_secret_texts,
     is_secret_key,
     redact_arguments,
     redact_field,
@@ -145,7 +145,7 @@ def compare_objects(
         _build_change(difference, secret, written, manager)
         for difference in _list_differences(before, after)
     )
-    return redact_fields(changes, find_secret_texts((before, after))) if changes else ()
+    return redact_fields(changes, find_copied_secrets((before, after))) if changes else ()
 
 
 def redact_fields(

@@ -16,7 +16,7 @@ from framework.catalog import CatalogModel, list_models
 from framework.core.diagnostics import Diagnostic, Position
 from framework.core.field_paths import ROOT, FieldPath
 from framework.core.quantities import normalize_quantities
-from framework.core.redaction import find_secret_texts, redact, redact_value
+from framework.core.redaction import find_copied_secrets, redact, redact_value
 from framework.core.stack import Stack
 from framework.files import environment_path
 from framework.kube.object_diff import compare_objects
@@ -158,7 +158,7 @@ def _compare_sides(
         unchanged=models.count(None),
         not_compared=tuple(name for name in chosen if name in not_planned),
         diagnostics=diagnostics,
-        secrets=find_secret_texts(
+        secrets=find_copied_secrets(
             manifest
             for side in (old, new)
             for manifests in side.manifests.values()
@@ -244,7 +244,7 @@ class _Comparer:
         if not objects and not changes:
             return None
         settings = tuple(_describe(c, self._trace(c, changes, before, after)) for c in changes)
-        secrets = find_secret_texts([*old.values(), *new.values()])
+        secrets = find_copied_secrets([*old.values(), *new.values()])
         return ModelDifference(
             name,
             "changed",

@@ -133,7 +133,14 @@ def test_rule_for_what_endangers_serving_gives_no_warning_where_it_says_so() -> 
     assert warnings == []
 
 
-@pytest.mark.parametrize("live", ["--api-key=[secret]", "x" * 5000], ids=["secret", "long"])
+def test_rule_for_a_value_with_a_secret_in_it_does_not_cover_another_value() -> None:
+    rule = accept(changed(IMAGE, "https://a.example.com/[secret]"))
+    assert rule.live == "https://a.example.com/[secret]"
+    other = changed(IMAGE, "https://b.example.com/[secret]")
+    assert apply_accept_rules([other], [rule], TODAY)[1] == ()
+
+
+@pytest.mark.parametrize("live", ["[secret]", "x" * 5000], ids=["secret", "long"])
 def test_secret_or_long_value_is_not_written_into_the_rule(live: str) -> None:
     rule = accept(changed(IMAGE, live))
     assert (rule.live, rule.danger) == (None, "serving")

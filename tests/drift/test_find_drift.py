@@ -378,6 +378,25 @@ def test_copy_of_a_plain_secret_is_redacted_in_every_object_of_its_model(root: P
     assert not [text for text in texts if re.search("oldtoken|newtoken", text)]
 
 
+def test_secret_of_an_object_that_cannot_be_read_is_redacted_in_its_copies(root: Path) -> None:
+    recorded = [
+        record(build_pod(API_TOKEN="qW7_oldtoken"), "a"),
+        record(build("ConfigMap", "a", data={"k": "x qW7_oldtoken"}), "a"),
+    ]
+    live = [build("ConfigMap", "a", data={"k": "y qW7_oldtoken"})]
+    report = compare(root, recorded, live, forbidden="Deployment")
+    assert report.problems
+    assert [(f.recorded, f.live) for f in report.findings] == [("x [secret]", "y [secret]")]
+
+
+def test_word_that_is_also_a_secret_is_shown_elsewhere(root: Path) -> None:
+    """Without its image, a finding could neither be taken nor accepted."""
+    recorded = [record(build_pod(DB_PASSWORD="postgres", IMAGE="postgres:16"), "a")]
+    report = compare(root, recorded, [build_pod(DB_PASSWORD="redis", IMAGE="postgres:17")])
+    found = {(f.recorded, f.live) for f in report.findings}
+    assert found == {("[secret]", "[secret]"), ("postgres:16", "postgres:17")}
+
+
 def written_by(manager: str, **fields: Any) -> Object:
     time = "2026-11-22T17:40:00Z"
     return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields} | (

@@ -42,7 +42,7 @@ from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
-    list_recorded_inputs,
+    list_recorded_and_live,
     read_basis,
 )
 from framework.engines.preflight import add_preflight
@@ -143,7 +143,7 @@ class EmbeddedEngine:
             preview = Preview(
                 order_changes(changes.values()), state.read_stack_outputs(), operation.messages
             )
-            preview = redact_copies(preview, list_recorded_inputs(compared))
+            preview = redact_copies(preview, list_recorded_and_live(compared))
             if not preview.clean:
                 if not confirm(preview):
                     return None
