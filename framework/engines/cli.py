@@ -31,6 +31,7 @@ from framework.engines.cli_events import EventReader, event_to_json
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_settlement import (
+    add_pending_problem,
     forget_old,
     has_pending_creates,
     settle_export,
@@ -339,7 +340,7 @@ class CliEngine:
             def connect(resource: Resource) -> KubernetesProvider:
                 return clusters.connect(resource.provider_urn).provider
 
-            return check_deletions(
+            checked = check_deletions(
                 preview,
                 opened.resources,
                 former_urns,
@@ -347,6 +348,7 @@ class CliEngine:
                 connect,
                 refuses_lost=reader is not None,
             )
+        return add_pending_problem(checked, opened)
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.

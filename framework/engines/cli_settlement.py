@@ -14,10 +14,18 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from framework.core.changes import Problem
 from framework.engines.base import Request
 from framework.engines.cli_lock import StackLock
-from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded, read_export
+from framework.engines.cli_stack import (
+    CliStack,
+    OpenedStack,
+    build_recorded,
+    describe_pending_creates,
+    read_export,
+)
 from framework.engines.clusters import Clusters
+from framework.engines.deletions import CheckedDeletions
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
@@ -88,6 +96,17 @@ def settle_remote(
     exported.deployment["pending_operations"] = []
     stack.import_back(exported)
     return True, messages
+
+
+def add_pending_problem(checked: CheckedDeletions, opened: OpenedStack) -> CheckedDeletions:
+    """Returns the checked deletions with a problem if `forget_old` cannot remove their records."""
+    reason = describe_pending_creates(opened.checkpoint.pending)
+    if not checked.forgotten or not reason:
+        return checked
+    name = f"{checked.forgotten[0].kind} {checked.forgotten[0].id}"
+    message = f"{name}: somebody recreated it, and its record cannot be removed: {reason}"
+    problems = sorted((*checked.preview.problems, Problem("", name, message)))
+    return replace(checked, preview=replace(checked.preview, problems=tuple(problems)))
 
 
 def forget_old(

@@ -547,14 +547,21 @@ def describe_lost_inputs(reason: object) -> str:
 
 def check_pending_creates(operations: Iterable[Mapping[str, Any]]) -> None:
     """Raises StateError if a create is pending, because then no state can be imported."""
+    if reason := describe_pending_creates(operations):
+        raise StateError(reason)
+
+
+def describe_pending_creates(operations: Iterable[Mapping[str, Any]]) -> str:
+    """Returns what the user must do about a pending create; "" if none is pending."""
     for operation in operations:
         if operation["type"] == "creating":
             created = Resource(operation["resource"])
-            raise StateError(
+            return (
                 f"an earlier command was interrupted while it created {created.kind} "
                 f"{created.name}, and nothing shows whether it did; look at the object, then "
                 "drop the operation with `pulumi stack export | pulumi stack import`"
             )
+    return ""
 
 
 def _describe_wrong_passphrase(project: Project, stack: str) -> str:

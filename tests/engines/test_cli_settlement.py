@@ -161,6 +161,21 @@ def test_cli_does_not_see_the_record_of_a_recreated_old_object(stack: Stack, loc
     assert not any(raw.get("delete") for raw in deployment["resources"])
 
 
+def test_pending_create_is_a_problem_if_the_record_of_an_old_object_must_go(stack: Stack) -> None:
+    """The import that removes the record would drop the create, and the object with it."""
+    leave_old_object(stack)
+    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    pending = {"type": "creating", "resource": fake.exported.resources[-1].raw}
+    fake.exported = replace(fake.exported, pending=(pending,))
+    opened = fake.open(stack)
+    preview = add_pending_deletions(Preview(()), opened, request)
+    assert not engine._check_deletions(request, opened, preview).preview.problems
+    stack.cluster.recreated = {"ns/x-1"}
+    [problem] = engine._check_deletions(request, opened, preview).preview.problems
+    assert problem.object == "ConfigMap ns/x-1"
+    assert "interrupted while it created ConfigMap x" in problem.message
+
+
 def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.program(_PROGRAM)
     stack.up()
