@@ -80,7 +80,7 @@ def find_foreign(
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
         for obj in recorded.objects
-        if "/" in obj.id
+        if "/" in obj.id and "apiVersion" in obj.inputs
     }
     for provider_urn, namespace in _list_namespaces(recorded.objects):
         try:

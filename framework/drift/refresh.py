@@ -32,8 +32,12 @@ def build_refresh_verdict(
             reasons.setdefault(_explain_unseen(finding), []).append(name)
     # The check lists these as accepted, or leaves them out: a refresh has no rules.
     accepted = {finding.urn for finding in report.accepted}
+    unread = {f"{item.object_kind} {item.object}" for item in report.unread}
     for urn in sorted(changed - found):
-        reasons.setdefault(_explain_only_pulumi(urn in accepted), []).append(names.get(urn, urn))
+        name = names.get(urn, urn)
+        is_read = urn in names and name not in unread
+        reason = _explain_only_pulumi(is_read=is_read, is_accepted=urn in accepted)
+        reasons.setdefault(reason, []).append(name)
     return RefreshVerdict(
         objects=tuple(sorted(names.get(urn, urn) for urn in changed)),
         compared=len({(finding.type, finding.object) for finding in report.findings}),
@@ -59,8 +63,10 @@ def _explain_unseen(finding: Finding) -> str:
     return "Pulumi compares only fields that the program set, as it recorded them"
 
 
-def _explain_only_pulumi(accepted: bool) -> str:
-    if accepted:
+def _explain_only_pulumi(*, is_read: bool, is_accepted: bool) -> str:
+    if not is_read:
+        return "only a refresh counts it: the check did not read it"
+    if is_accepted:
         return "only a refresh counts it: a rule of drift.accept covers the difference"
     return (
         "only a refresh counts it: the difference is one that Kubernetes, an autoscaler or a "

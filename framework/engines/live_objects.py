@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
+_NO_OBJECT = "is not an object of the API server, so only the pulumi CLI can read it"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ def compare_with_cluster(
     """
 
     def compare_one(obj: RecordedObject) -> ComparedObject | None:
-        if on_error is None and not obj.inputs.get("kind"):
+        if not obj.inputs.get("kind"):
+            if on_error is not None:
+                on_error(obj, EngineError(f"{obj.kind} {obj.id}: {_NO_OBJECT}"))
             return None
         try:
             return _compare(obj, clusters, compare, listed)

@@ -705,6 +705,16 @@ def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
     assert "forbidden as well: HorizontalPodAutoscaler; next: apply" in problem
 
 
+def test_helm_release_is_a_problem_and_the_rest_is_checked(root: Path) -> None:
+    namespace = build("Namespace", "ml", "")
+    release = record(build("Release", "redis"), inputs={"chart": "redis", "name": "redis"})
+    report = compare(root, [record(namespace), release], [namespace, build("ConfigMap", "x")])
+    assert findings(report) == [("ml/x", FindingKind.FOREIGN, "no stack owns it")]
+    assert report.unread == (Unread("Release", "ml/redis"),)
+    (problem,) = report.problems
+    assert "only the pulumi CLI can read it" in problem
+
+
 def test_what_an_injector_adds_is_no_drift(root: Path) -> None:
     live = build_scaled(2, "mesh", **LABELS)
     live["metadata"]["labels"] = {"added": "1"}

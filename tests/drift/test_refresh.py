@@ -16,7 +16,7 @@ from framework.core.errors import ConsentError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift.refresh import build_refresh_verdict
-from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
+from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict, Unread
 from framework.engines.base import RecordedObject
 from framework.output.drift import describe_refresh
 from tests.conftest import BOTH_ENGINES
@@ -32,13 +32,16 @@ def find(urn: str, kind: FindingKind = FindingKind.CHANGED, **fields: object) ->
 
 
 def build(
-    *findings: Finding, changed: tuple[str, ...] = (), accepted: tuple[Finding, ...] = ()
+    *findings: Finding,
+    changed: tuple[str, ...] = (),
+    accepted: tuple[Finding, ...] = (),
+    unread: tuple[Unread, ...] = (),
 ) -> RefreshVerdict:
     urns = {finding.urn for finding in (*findings, *accepted)} | set(changed)
     recorded = [
         RecordedObject(urn, _TYPE, f"ml/{urn}", "m", "p", "f", (), {}, {}) for urn in sorted(urns)
     ]
-    report = DriftReport(Stack.of("prod"), findings, accepted=accepted)
+    report = DriftReport(Stack.of("prod"), findings, accepted=accepted, unread=unread)
     return build_refresh_verdict(report, frozenset(changed), recorded)
 
 
@@ -70,12 +73,14 @@ def test_what_pulumi_does_not_see_is_explained() -> None:
 
 
 def test_what_only_pulumi_counts_is_explained() -> None:
-    verdict = build(changed=("a", "b"), accepted=(find("b"),))
+    unread = (Unread("Deployment", "ml/c"),)
+    verdict = build(changed=("a", "b", "c"), accepted=(find("b"),), unread=unread)
     words = {" ".join(names): reason for reason, names in verdict.reasons}
     assert "a declared injector" in words["Deployment ml/a"]
     assert "drift.accept" in words["Deployment ml/b"]
+    assert "the check did not read it" in words["Deployment ml/c"]
     assert next(describe_refresh(verdict)) == (
-        "refresh --preview-only: 2 objects differ; this check: none"
+        "refresh --preview-only: 3 objects differ; this check: none"
     )
 
 
