@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from framework.core.changes import Op, Preview, Result
-from framework.core.errors import EngineError, StateError
+from framework.core.errors import StateError
 from framework.core.kind_rules import KindRules
 from framework.engines.base import (
     Confirm,
@@ -27,9 +27,10 @@ from framework.engines.base import (
     order_changes,
 )
 from framework.engines.cli_apply import CliApply
-from framework.engines.cli_events import EventReader, event_to_json
+from framework.engines.cli_events import EventReader
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_preview import find_targets, preview_stack
+from framework.engines.cli_refresh import find_other_changes, preview_refresh
 from framework.engines.cli_settlement import (
     add_pending_problem,
     forget_old,
@@ -79,8 +80,6 @@ from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 from framework.kube.provider_kubeconfig import check_provider_kubeconfig
 
-# The CLI's error for `--expect-no-changes`.
-_CHANGES_PROPOSED = "no changes were expected"
 # Older versions lock the state for a refresh that is only a preview, and an `up` would fail.
 _NO_LOCK_SINCE = "3.229.0"
 
@@ -165,7 +164,8 @@ class CliEngine:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
             )
-        changes = order_changes(map(build_refresh_change, compared))
+        others = find_other_changes(opened, opened.build_components(request), compared)
+        changes = order_changes([*map(build_refresh_change, compared), *others])
         preview = Preview(changes, opened.outputs, settled + warnings)
         preview = redact_copies(preview, list_recorded_and_live(compared))
         if preview.clean:
@@ -236,21 +236,7 @@ class CliEngine:
         stack, targets = self._open(request), {}
         if request.components is not None:
             targets = read_stack(stack, request).build_recorded_target(request)
-        changed: set[str] = set()
-
-        def read(event: Any) -> None:
-            step = event_to_json(event).get("resOutputsEvent") or {}
-            metadata = step.get("metadata") or {}
-            if metadata.get("op", "same") not in ("same", "refresh"):
-                changed.add(str(metadata["urn"]))
-
-        try:
-            stack.stream("preview_refresh", read, expect_no_changes=True, **targets)
-        except EngineError as exc:
-            # With changes the CLI fails. That is the result of this check, and no error.
-            if not changed or _CHANGES_PROPOSED not in str(exc):
-                raise
-        return frozenset(changed)
+        return frozenset(preview_refresh(stack, **targets))
 
     @interrupt_on_sigterm()
     def read_revision(self, request: Request) -> str:

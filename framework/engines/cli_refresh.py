@@ -1,4 +1,4 @@
-"""Decides whether a run of the CLI must refresh the state first.
+"""Decides whether a run of the CLI must refresh the state first, and previews a refresh.
 
 `--refresh` reads each object with a call of its own, which takes 24 s for 100 models. If every
 object is as it is recorded, it changes nothing, and lists show that in a second.
@@ -6,17 +6,27 @@ object is as it is recorded, it changes nothing, and lists show that in a second
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from framework.core.errors import FrameworkError
+from framework.core.changes import Change, Op
+from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import RecordedObject
-from framework.engines.cli_stack import OpenedStack
+from framework.engines.cli_arguments import fit_urns
+from framework.engines.cli_events import event_to_json
+from framework.engines.cli_stack import CliStack, OpenedStack
 from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.live_objects import ComparedObject
+from framework.engines.recorded import Components, build_same
 from framework.kube.objects import without_internal
 from framework.kube.ownership import is_as_recorded
 from framework.kube.provider import KubernetesProvider
+
+# The CLI's error for `--expect-no-changes`.
+_CHANGES_PROPOSED = "no changes were expected"
 
 
 def needs_refresh(
@@ -51,3 +61,52 @@ def _is_as_recorded(provider: KubernetesProvider, obj: RecordedObject) -> bool:
     return live is not None and is_as_recorded(
         without_internal(live.outputs), without_internal(obj.outputs)
     )
+
+
+def preview_refresh(stack: CliStack, **options: Any) -> dict[str, Op]:
+    """Runs `pulumi refresh --preview-only --expect-no-changes`.
+
+    Returns what a refresh would do to each record that it would change, by URN.
+    """
+    found: dict[str, Op] = {}
+
+    def read(event: Any) -> None:
+        step = event_to_json(event).get("resOutputsEvent") or {}
+        metadata = step.get("metadata") or {}
+        op = metadata.get("op", "same")
+        if op not in ("same", "refresh"):
+            found[str(metadata["urn"])] = Op.DELETE if op == "delete" else Op.UPDATE
+
+    try:
+        stack.stream("preview_refresh", read, expect_no_changes=True, **options)
+    except EngineError as exc:
+        # With changes the CLI fails. That is the result of this preview, and no error.
+        if not found or _CHANGES_PROPOSED not in str(exc):
+            raise
+    return found
+
+
+def find_other_changes(
+    opened: OpenedStack, components: Components, compared: Iterable[ComparedObject]
+) -> list[Change]:
+    """Returns what a refresh would do to the targets that were not compared.
+
+    These are no objects of the API server, such as a Helm Release, so only the CLI can read them.
+    """
+    known = {item.recorded.urn for item in compared}
+    others = [
+        found
+        for found in opened.resources
+        if found.custom
+        and not found.type.startswith("pulumi:")
+        and not found.pending_delete
+        and found.urn not in known
+        and components.is_target(found.urn)
+    ]
+    if not others:
+        return []
+    recorded = {found.urn for found in opened.resources}
+    ops = preview_refresh(opened.stack, target=fit_urns([found.urn for found in others], recorded))
+    return [
+        replace(build_same(found, components), op=ops.get(found.urn, Op.SAME)) for found in others
+    ]

@@ -202,6 +202,19 @@ def list_recorded_and_live(
             yield item.recorded.component, item.live.outputs
 
 
+def describe_unrefreshed(
+    recorded: Iterable[RecordedObject], compared: Iterable[ComparedObject]
+) -> tuple[str, ...]:
+    """Returns a warning for each recorded object that a refresh without the CLI leaves as it is."""
+    known = {item.recorded.urn for item in compared}
+    return tuple(
+        f"warning: {obj.kind} {obj.id}: is not refreshed, because it {_NO_OBJECT}; next: "
+        "`refresh` with ENGINE=cli"
+        for obj in recorded
+        if obj.urn not in known
+    )
+
+
 def build_refresh_change(compared: ComparedObject) -> Change:
     """Builds the change of the recorded object that a refresh makes."""
     recorded, comparison = compared.recorded, compared.comparison

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from framework.engines.base import RecordedObject, RecordedObjects
+from framework.core.changes import Op, Preview
+from framework.core.errors import EngineError
+from framework.core.stack import Stack
+from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.cli import CliEngine
 from framework.engines.cli_refresh import needs_refresh
-from framework.engines.cli_stack import OpenedStack
+from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint
 from framework.kube.provider import KubernetesProvider
-from tests.engines.fakes import FakeCluster
+from tests.engines.fakes import FAKE_CLI, FakeCluster
 
 Object = dict[str, Any]
 
@@ -100,3 +108,84 @@ def test_state_of_several_clusters_or_with_pending_deletions_is_refreshed() -> N
     assert check(replace(STACK, providers={"urn:provider": {}, "urn:other": {}}), *live)
     pending = frozenset({("kubernetes:core/v1:ConfigMap", "ns/old")})
     assert check(replace(STACK, pending_deletions=pending), *live)
+
+
+# What only the CLI can compare
+
+_PREFIX = "urn:pulumi:dev::test::"
+_PROVIDER = f"{_PREFIX}pulumi:providers:kubernetes::cluster"
+
+
+def build_raw(type_: str, name: str) -> Object:
+    inputs = {"chart": name}
+    raw = {"urn": f"{_PREFIX}{type_}::{name}", "type": type_, "custom": True, "id": f"ns/{name}"}
+    return {**raw, "provider": f"{_PROVIDER}::1", "inputs": inputs, "outputs": inputs}
+
+
+RELEASE = build_raw("kubernetes:helm.sh/v3:Release", "redis")
+PASSWORD = build_raw("random:index/randomPassword:RandomPassword", "token")
+
+
+class Automation:
+    """A stack with a Helm Release and a password. `changed` are the steps of a refresh by URN."""
+
+    def __init__(self, changed: dict[str, str]) -> None:
+        self._changed, self.refreshed = changed, False
+
+    def export_stack(self) -> SimpleNamespace:
+        provider = {"urn": _PROVIDER, "type": "pulumi:providers:kubernetes", "custom": True}
+        resources = [{**provider, "id": "1"}, RELEASE, PASSWORD]
+        return SimpleNamespace(version=3, deployment={"resources": resources})
+
+    def preview_refresh(
+        self, on_event: Callable[[Any], None], target: list[str], **options: Any
+    ) -> None:
+        assert target == [RELEASE["urn"], PASSWORD["urn"]]
+        assert options["expect_no_changes"]
+        nothing = dict.fromkeys(("old", "new", "diffs", "detailed_diff"))
+        others = dict.fromkeys(("resource_pre_event", "res_op_failed_event", "diagnostic_event"))
+        for urn, op in self._changed.items():
+            metadata = SimpleNamespace(urn=urn, type="", op=SimpleNamespace(value=op), **nothing)
+            step = SimpleNamespace(metadata=metadata)
+            on_event(SimpleNamespace(timestamp=0, res_outputs_event=step, **others))
+        if self._changed:
+            raise EngineError("error: no changes were expected but changes were proposed")
+
+    def refresh(self, **options: Any) -> None:
+        self.refreshed = True
+
+
+@pytest.mark.parametrize(
+    ("changed", "ops"),
+    [
+        ({}, []),
+        ({RELEASE["urn"]: "delete"}, [("Release", Op.DELETE)]),
+        ({PASSWORD["urn"]: "update"}, [("RandomPassword", Op.UPDATE)]),
+    ],
+    ids=["none", "Release", "not of Kubernetes"],
+)
+def test_refresh_shows_what_only_the_cli_can_compare(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, str],
+    ops: list[tuple[str, Op]],
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: test\nruntime: python\nbackend: {url: 'file://./.state'}\n"
+    )
+    automation = Automation(changed)
+    opened = CliStack(FAKE_CLI, load_project(tmp_path), "dev", automation)
+    monkeypatch.setattr(CliEngine, "_open", lambda engine, request: opened)
+    shown: list[Preview] = []
+
+    def confirm(preview: Preview) -> bool:
+        shown.append(preview)
+        return True
+
+    request = Request(tmp_path, Stack.of("dev"))
+    result = CliEngine(FAKE_CLI).refresh(request, confirm, lambda progress: None)
+    assert result is not None
+    changes = [(change.kind, change.op) for change in result.changes if change.op is not Op.SAME]
+    assert changes == ops
+    assert automation.refreshed is bool(ops)
+    assert [preview.changes for preview in shown] == [result.changes] * bool(ops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -115,10 +116,21 @@ def test_helm_release_can_be_deleted() -> None:
     assert check_changes([change], [release], provider) == Preview((change,))
 
 
-def test_helm_release_is_left_out_of_a_refresh() -> None:
+def test_embedded_refresh_names_the_helm_release_that_it_leaves_out(stack: Stack) -> None:
+    stack.program("config_map('a')")
+    stack.up()
+    document = json.loads(stack.state_file.read_text())
+    resources = document["checkpoint"]["latest"]["resources"]
+    (config_map,) = [raw for raw in resources if raw.get("id") == "ns/a"]
     type_, inputs = "kubernetes:helm.sh/v3:Release", {"chart": "redis", "name": "redis"}
-    release = build_resource("redis", type=type_, inputs=inputs, outputs=inputs)
-    assert refresh(release, KubernetesProvider(cast(Any, None))) == []
+    named = {"urn": config_map["urn"].replace("core/v1:ConfigMap", "helm.sh/v3:Release")}
+    named |= {"type": type_, "id": "ns/redis"}
+    resources.append({**config_map, **named, "inputs": inputs, "outputs": inputs})
+    stack.state_file.write_text(json.dumps(document))
+    result = stack.refresh()
+    assert ops(result) == {}
+    (warning,) = result.messages
+    assert warning.startswith("warning: Release ns/redis: is not refreshed, because")
 
 
 @pytest.mark.parametrize("uid", ["1", "2"], ids=["own", "recreated"])

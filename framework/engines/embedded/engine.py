@@ -42,6 +42,7 @@ from framework.engines.kept_replicas import KeptReplicas, list_deployments
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
+    describe_unrefreshed,
     list_recorded_and_live,
     read_basis,
 )
@@ -140,9 +141,8 @@ class EmbeddedEngine:
                 recorded, operation.clusters, compare_with_live, listed=False
             )
             changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
-            preview = Preview(
-                order_changes(changes.values()), state.read_stack_outputs(), operation.messages
-            )
+            messages = operation.messages + describe_unrefreshed(recorded, compared)
+            preview = Preview(order_changes(changes.values()), state.read_stack_outputs(), messages)
             preview = redact_copies(preview, list_recorded_and_live(compared))
             if not preview.clean:
                 if not confirm(preview):
