@@ -39,6 +39,7 @@ from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
+_RELEASE = "kubernetes:helm.sh/v3:Release"
 # A claim may be kept when its model is removed (`keep`).
 _KEPT = frozenset({"PersistentVolumeClaim"})
 _LOST = (
@@ -117,6 +118,8 @@ class _OwnObjects:
             for obj in recorded.objects
             if "apiVersion" in obj.inputs
         }
+        # The objects of a Helm Release are not recorded themselves.
+        self._releases = {obj.id for obj in recorded.objects if obj.type == _RELEASE}
         self._pending_deletions = recorded.pending_deletions
         self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
         self._desired = desired
@@ -125,6 +128,14 @@ class _OwnObjects:
     def has(self, obj: Object) -> bool:
         """Returns whether an object is recorded."""
         return _identify(obj) in self.models
+
+    def installs(self, obj: Object) -> bool:
+        """Returns whether an object belongs to a recorded Helm Release."""
+        annotations = obj["metadata"].get("annotations") or {}
+        parts = [
+            annotations.get(f"meta.helm.sh/release-{key}", "") for key in ("namespace", "name")
+        ]
+        return "/".join(parts) in self._releases
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.
@@ -230,6 +241,8 @@ def _find_in_namespace(
         owners = obj["metadata"].get("ownerReferences") or ()
         # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
         if stack.has(obj) or any(_identify_kind(owner) in failed for owner in owners):
+            continue
+        if stack.installs(obj):
             continue
         if obj["kind"] == "PersistentVolumeClaim" and _is_of_template(obj, claims):
             continue

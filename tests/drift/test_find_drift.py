@@ -707,9 +707,15 @@ def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
 
 def test_helm_release_is_a_problem_and_the_rest_is_checked(root: Path) -> None:
     namespace = build("Namespace", "ml", "")
-    release = record(build("Release", "redis"), inputs={"chart": "redis", "name": "redis"})
-    report = compare(root, [record(namespace), release], [namespace, build("ConfigMap", "x")])
-    assert findings(report) == [("ml/x", FindingKind.FOREIGN, "no stack owns it")]
+    inputs = {"chart": "redis", "name": "redis"}
+    type_ = "kubernetes:helm.sh/v3:Release"
+    release = replace(record(build("Release", "redis"), inputs=inputs), type=type_)
+    owned, other = build("ConfigMap", "owned"), build("ConfigMap", "other")
+    for obj, name in ((owned, "redis"), (other, "kafka")):
+        names = {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "ml"}
+        obj["metadata"]["annotations"] = names
+    report = compare(root, [record(namespace), release], [namespace, owned, other])
+    assert findings(report) == [("ml/other", FindingKind.FOREIGN, "no stack owns it")]
     assert report.unread == (Unread("Release", "ml/redis"),)
     (problem,) = report.problems
     assert "only the pulumi CLI can read it" in problem
