@@ -127,8 +127,8 @@ def compare_with_cluster(
     `compare` is `compare_with_last_applied` for drift, and `compare_with_live` for a refresh, which
     records the object as it is. With `listed` a live object may be ten seconds old, and most need
     no call of their own. Raises ClusterError, EngineError; with `on_error` an object that cannot be
-    read is left out, and passed on with the error. Without `on_error` a Helm Release is left out:
-    it is no object of the API server, and only the CLI can refresh it.
+    read is left out, and passed on with the error. A Helm Release is left out in any case, because
+    only the CLI can read it.
     """
 
     def compare_one(obj: RecordedObject) -> ComparedObject | None:
