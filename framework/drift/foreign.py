@@ -37,6 +37,7 @@ from framework.kube.managed_fields import (
 from framework.kube.objects import Object, group_of, is_terminating, object_name
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import MADE_BY_KUBERNETES
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -47,8 +48,6 @@ _LOST = (
     "backup, or its record was lost"
 )
 _AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
-# Kubernetes makes these in every Namespace.
-_MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
 
 @dataclass
@@ -363,7 +362,7 @@ def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]
 def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
     """Returns whether an object is Kubernetes' own, or owned by a listed one."""
     metadata = obj["metadata"]
-    if (obj["kind"], metadata["name"]) in _MADE_BY_KUBERNETES or is_terminating(obj):
+    if (obj["kind"], metadata["name"]) in MADE_BY_KUBERNETES or is_terminating(obj):
         return True
     # The owner is reported, if it is foreign.
     return any(owner["uid"] in by_uid for owner in metadata.get("ownerReferences") or ())

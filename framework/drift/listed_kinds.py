@@ -12,35 +12,23 @@ from framework.engines.clusters import CALLS_AT_ONCE
 from framework.kube.api_error import ApiError
 from framework.kube.objects import Object, group_of
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import NAMESPACED_KINDS
 
-# API versions of the kinds that a model can have, and of those that own, select, size or limit
-# Pods. For the kinds of the second table, only the metadata is listed. Secrets are not listed: the
-# right to list them is the right to read them.
-_FULL_KINDS = {
-    "Service": "v1",
-    "PodDisruptionBudget": "policy/v1",
-    "NetworkPolicy": "networking.k8s.io/v1",
-    "Ingress": "networking.k8s.io/v1",
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-}
-_METADATA_KINDS = {
-    "ServiceAccount": "v1",
-    "ConfigMap": "v1",
-    "PersistentVolumeClaim": "v1",
-    "Pod": "v1",
-    "ReplicationController": "v1",
-    "ResourceQuota": "v1",
-    "LimitRange": "v1",
-    "ReplicaSet": "apps/v1",
-    "Job": "batch/v1",
-    "CronJob": "batch/v1",
-    # The label names the Service that gets the endpoints.
-    "EndpointSlice": "discovery.k8s.io/v1",
-}
-CHECKED_KINDS = {**_FULL_KINDS, **_METADATA_KINDS}
+# Of the other kinds, only the metadata is listed. Secrets are not listed: the right to list them is
+# the right to read them.
+_FULL_KINDS = frozenset(
+    {
+        "Service",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "Ingress",
+        "HorizontalPodAutoscaler",
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+    }
+)
+CHECKED_KINDS = NAMESPACED_KINDS
 """The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
 stack's own objects."""
 _CUSTOM = {(kind.group, kind.name) for kind in CUSTOM_KINDS}

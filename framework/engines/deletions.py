@@ -2,7 +2,7 @@
 
 An object of others may have the name of a recorded one by now. The embedded engine deletes by UID,
 so the server refuses; the CLI deletes by name. And an object that is kept, such as the claim of a
-volume, goes with its Namespace.
+volume, goes with its Namespace, as every object of others in it does.
 
 An old object is one that a replacement has left behind, because its deletion failed. Only the state
 names it, so one that somebody recreated refuses nothing: it stays, and its record is removed.
@@ -18,18 +18,22 @@ from typing import Any
 
 from framework.core.changes import Change, Op, Preview, Problem
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import ObjectIdentity, Resource, identify_object
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.values import reveal
+from framework.kinds.kind import build_type_token
 from framework.kube.api_error import ApiError
-from framework.kube.objects import ObjectState, is_terminating, object_name
+from framework.kube.objects import Object, ObjectState, is_terminating, object_name
 from framework.kube.provider import KubernetesProvider, RecreatedError
+from framework.kube.reading import MADE_BY_KUBERNETES, NAMESPACED_KINDS
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
 _CLAIM = "PersistentVolumeClaim"
 _LOST_NOTE = "is deleted with its Namespace, and its data with it"
 _OLD_NOTE = "was left behind by a replacement and recreated; is deleted with its Namespace"
+# Beside the recorded kinds. Of Secrets too, only the metadata is read.
+_LISTED_KINDS = {("v1", "Secret"), *((version, kind) for kind, version in NAMESPACED_KINDS.items())}
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
 
@@ -86,7 +90,9 @@ def check_deletions(
     preview = _add_lost_objects(
         preview, resources, former_urns, forgotten.values(), refuses=refuses_lost
     )
-    preview = _add_unrecorded_claims(preview, resources, former_urns, connect, refuses=refuses_lost)
+    preview = _add_unrecorded_objects(
+        preview, resources, former_urns, connect, refuses=refuses_lost
+    )
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
 
@@ -189,7 +195,7 @@ def _add_lost_objects(
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
 
 
-def _add_unrecorded_claims(
+def _add_unrecorded_objects(
     preview: Preview,
     resources: Sequence[Resource],
     former_urns: Mapping[str, str],
@@ -197,30 +203,35 @@ def _add_unrecorded_claims(
     *,
     refuses: bool,
 ) -> Preview:
-    """Returns the preview with the claims that are not recorded, and go with their Namespace.
+    """Returns the preview with the objects that are not recorded, and go with their Namespace.
 
-    A claim that was kept when its model was removed is no longer recorded. With `refuses` each is a
-    problem, else a warning. A claim of a Pod, such as that of an ephemeral volume, has no data that
-    would outlive the Pod.
+    They are objects of others, or claims that were kept when their model was removed. With
+    `refuses` each claim is a problem, else a warning. All others are a warning in any case: a
+    controller may write them to each Namespace, and again after they are deleted.
     """
-    recorded = {(found.provider_urn, found.kind, found.id) for found in resources}
+    namespaces = _list_deleted_namespaces(preview.changes, resources, former_urns)
+    if not namespaces:
+        return preview
+    recorded = {found.object_key for found in resources}
+    kinds = _LISTED_KINDS | {
+        (str(found.raw["inputs"]["apiVersion"]), found.kind)
+        for found in resources
+        if found.is_object and "/" in found.id and _has_manifest(found)
+    }
     problems, warnings = set(preview.problems), set(preview.messages)
-    for namespace in _list_deleted_namespaces(preview.changes, resources, former_urns):
-        try:
-            claims = connect(namespace).list_kind("v1", _CLAIM, namespace.id, metadata_only=True)
-        except ApiError as exc:
-            # A user without the right to list claims may still delete the Namespace.
-            if _concerns_all_objects(exc):
-                raise
-            continue
-        for claim in claims:
-            claim_id = object_name(claim["metadata"])
-            if (namespace.provider_urn, _CLAIM, claim_id) in recorded or is_terminating(claim):
+    for namespace in namespaces:
+        others = list[str]()
+        for obj in _list_unrecorded(namespace, kinds, recorded, connect(namespace)):
+            owners = obj["metadata"].get("ownerReferences") or ()
+            if obj["kind"] != _CLAIM:
+                # The owner is recorded, or is named itself.
+                if not any((owner["apiVersion"], owner["kind"]) in kinds for owner in owners):
+                    others.append(f"{obj['kind']} {obj['metadata']['name']}")
                 continue
-            owners = claim["metadata"].get("ownerReferences") or ()
             if any(owner["kind"] == "Pod" for owner in owners):
+                # Such as that of an ephemeral volume: it has no data that would outlive the Pod.
                 continue
-            name = f"{_CLAIM} {claim_id}"
+            name = f"{_CLAIM} {object_name(obj['metadata'])}"
             message = f"{name} is not recorded, and {_LOST_NOTE}"
             if refuses:
                 next_step = f"undo the change, so that `namespace` is {namespace.id} again, or copy"
@@ -229,7 +240,39 @@ def _add_unrecorded_claims(
                 problems.add(problem)
             else:
                 warnings.add(f"warning: {message}")
+        if others:
+            warnings.add(
+                f"warning: Namespace {namespace.id} is deleted with objects that are not recorded: "
+                f"{', '.join(sorted(others))}; next: move those that somebody needs to another "
+                "Namespace"
+            )
     return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+
+def _list_unrecorded(
+    namespace: Resource,
+    kinds: Iterable[tuple[str, str]],
+    recorded: Collection[ObjectIdentity],
+    provider: KubernetesProvider,
+) -> list[Object]:
+    """Returns the metadata of the objects in a Namespace that are not recorded."""
+    # One object may be listed in several API versions.
+    found = dict[ObjectIdentity, Object]()
+    for api_version, kind in sorted(kinds):
+        try:
+            listed = provider.list_kind(api_version, kind, namespace.id, metadata_only=True)
+        except ApiError as exc:
+            # A user without the right to list a kind may still delete the Namespace.
+            if _concerns_all_objects(exc):
+                raise
+            continue
+        for obj in listed:
+            id_ = object_name(obj["metadata"])
+            key = identify_object(build_type_token(obj), id_, namespace.provider_urn)
+            is_builtin = (kind, obj["metadata"]["name"]) in MADE_BY_KUBERNETES
+            if key not in recorded and not is_terminating(obj) and not is_builtin:
+                found[key] = obj
+    return list(found.values())
 
 
 def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:

@@ -33,6 +33,32 @@ DEFAULT_NAMESPACE = "default"
 FRESH_S = 10.0
 # A list of Secrets would fetch the values of others' Secrets as well.
 NEVER_LISTED = frozenset({"Secret"})
+# API versions of the kinds that a model can have, and of those that own, select, size or limit
+# Pods.
+NAMESPACED_KINDS = {
+    "Service": "v1",
+    "ServiceAccount": "v1",
+    "ConfigMap": "v1",
+    "PersistentVolumeClaim": "v1",
+    "Pod": "v1",
+    "ReplicationController": "v1",
+    "ResourceQuota": "v1",
+    "LimitRange": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Ingress": "networking.k8s.io/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    # The label names the Service that gets the endpoints.
+    "EndpointSlice": "discovery.k8s.io/v1",
+}
+# Kubernetes makes these in every Namespace.
+MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
 REPLICAS_FIELD = "spec.replicas"
 _AUTOSCALER = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}

@@ -1,4 +1,4 @@
-"""A kept object is deleted with its Namespace: `destroy` says so, and `up` refuses."""
+"""Objects that go with their Namespace: `destroy` names them, and `up` refuses kept ones."""
 
 from __future__ import annotations
 
@@ -151,3 +151,31 @@ def test_claim_that_goes_with_its_pod_is_not_lost(
     assert len(found.messages) == (not refuses and bool(deleted))
     for problem in found.problems:
         assert problem.next_step.endswith(f"copy the data and delete {deleted}")
+
+
+def test_objects_of_others_are_named_before_they_go_with_their_namespace() -> None:
+    """Only those that no other named or recorded object owns, and that somebody made."""
+    namespace, cluster = build("old", NAMESPACE), FakeCluster()
+    inputs = {"apiVersion": "example.com/v1", "kind": "Cache", "metadata": {"name": "ours"}}
+    ours = build("old/ours", "kubernetes:example.com/v1:Cache", inputs=inputs)
+    replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web"}
+    operator = {"apiVersion": "example.com/v1", "kind": "Database", "name": "db"}
+    for api_version, kind, name, *owners in (
+        ("example.com/v1", "Cache", "ours"),
+        ("example.com/v1", "Cache", "theirs"),
+        ("v1", "Secret", "token"),
+        ("v1", "Pod", "shell"),
+        ("v1", "Pod", "web-1", replica_set),
+        ("apps/v1", "StatefulSet", "db", operator),
+        ("v1", "ConfigMap", "kube-root-ca.crt"),
+        ("v1", "ServiceAccount", "default"),
+    ):
+        metadata = {"name": name, "namespace": "old", "ownerReferences": owners}
+        obj = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+        cluster.objects[kind, f"old/{name}"] = obj
+    change = Change(namespace.urn, NAMESPACE, "old", Op.DELETE, object="old")
+    found = check_changes([change], [namespace, ours], cluster)
+    assert not found.problems
+    [message] = found.messages
+    named = "Cache theirs, Pod shell, Secret token, StatefulSet db"
+    assert f"objects that are not recorded: {named}; next:" in message

@@ -292,6 +292,17 @@ def test_other_namespace_is_refused_while_a_recreated_old_object_is_in_the_first
 
 
 @pytest.mark.parametrize("verb", ["up", "destroy"])
+def test_object_whose_record_was_removed_is_named_before_it_goes_with_its_namespace(
+    renamed: Stack, verb: str
+) -> None:
+    renamed.up()
+    renamed.program(f"{NAMESPACE}namespace('other')\nconfig_map('x', object_name='new')")
+    preview = renamed.preview() if verb == "up" else renamed.preview_destroy()
+    [message] = preview.messages
+    assert "Namespace ns is deleted with objects that are not recorded: ConfigMap old" in message
+
+
+@pytest.mark.parametrize("verb", ["up", "destroy"])
 def test_old_namespace_of_a_recreated_object_stays(stack: Stack, verb: str) -> None:
     stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='x')")
     stack.up()
