@@ -299,16 +299,15 @@ def _list_deleted_namespaces(
 def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:
     name, namespace = _describe(resource), resource.id.rpartition("/")[0]
     message = f"but another `namespace` deletes the Namespace {namespace}, with this object"
-    next_step = f"undo the change, so that `namespace` is {namespace} again, or "
     if resource.retain_on_delete:
         message = f"{name} is kept (`keep: true`), {message} and its data"
-        next_step += (
-            "copy the data; to delete the object and its data, set `keep: false` and run `up` "
-            "before you change it"
+        next_step = (
+            f"undo the change, so that `namespace` is {namespace} again, or copy the data; to "
+            "delete the object and its data, set `keep: false` and run `up` before you change it"
         )
     else:
         message = f"{name} was left behind by a replacement and recreated by somebody, {message}"
-        next_step += "delete the object by hand if nobody needs it"
+        next_step = "move the object to another Namespace, or delete it by hand if nobody needs it"
     return Problem(
         components.get(resource.urn, ""), name, message, setting="namespace", next_step=next_step
     )

@@ -289,6 +289,7 @@ def test_other_namespace_is_refused_while_a_recreated_old_object_is_in_the_first
     [problem] = renamed.preview().problems
     assert problem.object == "ConfigMap ns/old"
     assert "another `namespace` deletes the Namespace ns" in problem.message
+    assert problem.next_step.startswith("move the object to another Namespace, or delete it")
 
 
 @pytest.mark.parametrize("verb", ["up", "destroy"])
