@@ -216,16 +216,27 @@ def measure_plain(bench: Bench, size: int) -> None:
     bench.show("kubectl apply --server-side, until all are available", seconds)
     bench.run_kubectl("delete", "namespace", namespace)
     if "cli" in bench.engines and size < SIZES[-1]:
-        kubeconfig = bench.cluster.kubeconfig
-        for verb in ("up", "preview", "refresh"):
-            command = pulumi_command(verb, kubeconfig, rendered, namespace)
-            label = "refresh --preview-only" if verb == "refresh" else verb
-            bench.show(f"pulumi {label} --parallel 128", bench.time_command(command))
-        text = rendered.read_text().replace("mlserver:v1", "mlserver:v2", 1)
-        rendered.write_text(text)
-        command = pulumi_command("up", kubeconfig, rendered, namespace)
-        bench.show("pulumi up of one changed image", bench.time_command(command))
+        _measure_pulumi(bench, rendered, namespace)
         bench.run_kubectl("delete", "namespace", namespace)
+
+
+def _measure_pulumi(bench: Bench, rendered: Path, namespace: str) -> None:
+    """Measures Pulumi by hand. In a terminal `pulumi up` shows a preview before it asks."""
+
+    def measure(verb: str) -> float:
+        command = pulumi_command(verb, bench.cluster.kubeconfig, rendered, namespace)
+        return bench.time_command(command)
+
+    def show_up(label: str) -> None:
+        preview, up = measure("preview"), measure("up")
+        bench.show(f"pulumi up --parallel 128, {label}", preview + up)
+        bench.show("    of that, with --skip-preview", up)
+
+    show_up("first")
+    bench.show("pulumi preview --parallel 128, nothing to do", measure("preview"))
+    bench.show("pulumi refresh --preview-only --parallel 128", measure("refresh"))
+    rendered.write_text(rendered.read_text().replace("mlserver:v1", "mlserver:v2", 1))
+    show_up("one image changed")
 
 
 def main() -> None:
