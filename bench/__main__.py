@@ -216,27 +216,36 @@ def measure_plain(bench: Bench, size: int) -> None:
     bench.show("kubectl apply --server-side, until all are available", seconds)
     bench.run_kubectl("delete", "namespace", namespace)
     if "cli" in bench.engines and size < SIZES[-1]:
-        _measure_pulumi(bench, rendered, namespace)
-        bench.run_kubectl("delete", "namespace", namespace)
+        for components in (False, True):
+            _measure_pulumi(bench, rendered, namespace, components)
+            bench.run_kubectl("delete", "namespace", namespace)
 
 
-def _measure_pulumi(bench: Bench, rendered: Path, namespace: str) -> None:
+def _measure_pulumi(bench: Bench, rendered: Path, namespace: str, components: bool) -> None:
     """Measures Pulumi by hand. In a terminal `pulumi up` shows a preview before it asks."""
+    kind = "a component for each model" if components else "without components"
+    print(f"  pulumi --parallel 128 by hand, {kind}")
+    kubeconfig = bench.cluster.kubeconfig
 
     def measure(verb: str) -> float:
-        command = pulumi_command(verb, bench.cluster.kubeconfig, rendered, namespace)
-        return bench.time_command(command)
+        return bench.time_command(
+            pulumi_command(verb, kubeconfig, rendered, namespace, components=components)
+        )
 
     def show_up(label: str) -> None:
         preview, up = measure("preview"), measure("up")
-        bench.show(f"pulumi up --parallel 128, {label}", preview + up)
+        bench.show(f"  {label}, with its preview", preview + up)
         bench.show("    of that, with --skip-preview", up)
 
-    show_up("first")
-    bench.show("pulumi preview --parallel 128, nothing to do", measure("preview"))
-    bench.show("pulumi refresh --preview-only --parallel 128", measure("refresh"))
-    rendered.write_text(rendered.read_text().replace("mlserver:v1", "mlserver:v2", 1))
-    show_up("one image changed")
+    text = rendered.read_text()
+    show_up("first up")
+    bench.show("  preview, nothing to do", measure("preview"))
+    bench.show("  refresh --preview-only", measure("refresh"))
+    rendered.write_text(text.replace("mlserver:v1", "mlserver:v2", 1))
+    show_up("up of one changed image")
+    rendered.write_text(text.replace("mlserver:v1", "mlserver:v3"))
+    show_up("up, every image changed")
+    rendered.write_text(text)
 
 
 def main() -> None:

@@ -107,9 +107,12 @@ def write_kustomize_tree(root: Path, models: int) -> Path:
     return root / "environments/dev"
 
 
-def pulumi_command(verb: str, kubeconfig: Path, manifests: Path, namespace: str) -> list[str]:
+def pulumi_command(
+    verb: str, kubeconfig: Path, manifests: Path, namespace: str, *, components: bool = False
+) -> list[str]:
     """Returns the command that runs `bench/plain_pulumi.py`; its state is beside the manifests."""
-    state = manifests.with_name(f"{manifests.stem}-state")
+    state = manifests.with_name(f"{manifests.stem}-state{'-components' if components else ''}")
     state.mkdir(exist_ok=True)
     arguments = [verb, str(kubeconfig), str(manifests), str(state), namespace]
+    arguments += ["components"] if components else []
     return [sys.executable, str(Path(__file__).with_name("plain_pulumi.py")), *arguments]
