@@ -97,7 +97,9 @@ class ModelComponent(pulumi.ComponentResource):
             # waits for a Service, because it sends no traffic to Pods that are not ready.
             if manifest.used_by_pods:
                 depends_on = [*depends_on, resource]
-        self.register_outputs({"deployments": self.deployments})
+        # Names of the plan, which are known at once. For outputs of the Deployments, the CLI would
+        # write its whole state once more for each model at the end, when it is largest.
+        self.register_outputs({"deployments": {name: name for name in self.deployments}})
 
 
 def register_manifest(manifest: Manifest, options: pulumi.ResourceOptions) -> Any:
