@@ -34,7 +34,6 @@ from framework.engines.cli_refresh import find_other_changes, preview_refresh
 from framework.engines.cli_settlement import (
     add_pending_problem,
     forget_old,
-    has_pending_creates,
     settle_export,
     settle_remote,
 )
@@ -44,6 +43,7 @@ from framework.engines.cli_stack import (
     build_program,
     build_recorded,
     check_pending_creates,
+    describe_pending_creates,
     open_stack,
     read_stack,
 )
@@ -209,7 +209,8 @@ class CliEngine:
         options = {"continue_on_error": True, **opened.build_recorded_target(request)}
         opened.stack.run("destroy", reader, **options)
         result = replace(reader.build_result({}), changes=checked.preview.changes)
-        warnings = opened.forget_replicas(request, result)
+        has_failed = bool(result.failures)
+        warnings = opened.kept_replicas.end_command(request, (), has_failed=has_failed)
         return replace(result, messages=(*result.messages, *warnings))
 
     @interrupt_on_sigterm()
@@ -374,7 +375,7 @@ class CliEngine:
                 return opened, messages
             with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
                 settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
-            if has_pending_creates(settled) or settled == opened.checkpoint:
+            if describe_pending_creates(settled.pending) or settled == opened.checkpoint:
                 # In the first case, `up` cannot record anything, see `settle_remote`.
                 settled = None
         if settled is None:

@@ -70,11 +70,6 @@ def settle_export(
     return settled, tuple(sorted(f"warning: {warning}" for warning in settlement.warnings))
 
 
-def has_pending_creates(checkpoint: Checkpoint) -> bool:
-    """Returns True if it is undecided whether the object of a create exists."""
-    return any(operation["type"] == "creating" for operation in checkpoint.pending)
-
-
 def settle_remote(
     stack: CliStack, clusters: Clusters, plan: StackPlan | None
 ) -> tuple[bool, tuple[str, ...]]:
@@ -88,7 +83,7 @@ def settle_remote(
     settled, messages = settle_export(checkpoint, clusters, plan)
     if settled == checkpoint:
         return False, messages
-    if has_pending_creates(settled):
+    if describe_pending_creates(settled.pending):
         # The import drops all pending operations. So nothing is imported while one is undecided:
         # the next command decides again, and the warnings say what the user must look at.
         return False, messages

@@ -25,7 +25,7 @@ from framework.engines.cli_arguments import fit_urns
 from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader, event_to_json
 from framework.engines.clusters import IdentityCheck, identify_cluster, open_stack_record
 from framework.engines.interrupts import InterruptibleCommand
-from framework.engines.kept_replicas import KeptReplicas, list_deployments
+from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import Project, build_settings_path, load_project, read_salt
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
@@ -229,23 +229,11 @@ class OpenedStack:
         """The outputs that were recorded when the stack was opened, secrets redacted."""
         return read_stack_outputs(self.resources)
 
-    def forget_replicas(
-        self, request: Request, result: Result, exported: Iterable[Resource] = ()
-    ) -> tuple[str, ...]:
-        """Forgets the kept replicas of Deployments that exist again in `exported`.
-
-        Without a failure it forgets all those of the models that the command works on. Returns
-        warnings.
-        """
-        if request.components is None and not result.failures:
-            return self.kept_replicas.clear()
-        finished = () if result.failures else request.components or ()
-        return self.kept_replicas.forget(exported, list_deployments(request.plan), finished)
-
     def end_up(self, request: Request, result: Result) -> Result:
         """Returns the result of an `up` with the recorded outputs; records the cluster."""
         exported = self._record_cluster()
-        warnings = self.forget_replicas(request, result, exported)
+        has_failed = bool(result.failures)
+        warnings = self.kept_replicas.end_command(request, exported, has_failed=has_failed)
         messages = (*result.messages, *warnings)
         return replace(result, outputs=read_stack_outputs(exported), messages=messages)
 

@@ -19,6 +19,7 @@ from framework.engines.state.checkpoint import Resource
 from framework.kube.objects import ObjectState
 
 if TYPE_CHECKING:
+    from framework.engines.base import Request
     from framework.plan import StackPlan
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -76,12 +77,18 @@ class KeptReplicas:
             return 0
         return int(entry["replicas"])
 
-    def clear(self) -> tuple[str, ...]:
-        """Removes all entries, after a command that left no Deployment uncreated.
+    def end_command(
+        self, request: Request, resources: Iterable[Resource], *, has_failed: bool
+    ) -> tuple[str, ...]:
+        """Removes the entries that are no longer needed after a command; returns warnings.
 
-        Returns warnings, as `forget` does.
+        `resources` are recorded after it. A command without a failure leaves no Deployment of its
+        models uncreated, so all of their entries are removed.
         """
-        return self._remove(lambda object_id, entry: True)
+        if request.components is None and not has_failed:
+            return self._remove(lambda object_id, entry: True)
+        finished = () if has_failed else request.components or ()
+        return self.forget(resources, _list_deployments(request.plan), finished)
 
     def forget(
         self,
@@ -89,7 +96,7 @@ class KeptReplicas:
         wanted: Collection[str] | None = None,
         finished: Collection[str] = (),
     ) -> tuple[str, ...]:
-        """Removes the entries of Deployments that exist again, and of those that nobody wants.
+        """Removes the entries of Deployments that exist again, or that are not planned any more.
 
         `resources` are the recorded ones, and `wanted` the Deployments of the whole plan; None if
         it is unknown. `finished` are components of which the command left no Deployment uncreated,
@@ -125,7 +132,7 @@ class KeptReplicas:
             self.record.write_replicas(entries)
 
 
-def list_deployments(plan: StackPlan | None) -> frozenset[str] | None:
+def _list_deployments(plan: StackPlan | None) -> frozenset[str] | None:
     """Returns `namespace/name` of each Deployment of a plan, None without a plan."""
     if plan is None:
         return None

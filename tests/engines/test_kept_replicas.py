@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import Change, Op, Result
+from framework.core.changes import Change, Op
 from framework.core.errors import ClusterError, StateFileError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import RecordedObject, RecordedObjects, Request
@@ -208,7 +208,8 @@ def test_destroy_of_the_cli_forgets_the_replicas_of_its_models(
     opened = OpenedStack(nothing, Checkpoint("dev"), recorded, replicas, lambda exported: None)
     models = None if model is None else frozenset({model})
     request = Request(tmp_path, PulumiStack.of("dev"), models)
-    assert opened.forget_replicas(request, Result((), failures)) == ()
+    has_failed = bool(failures)
+    assert opened.kept_replicas.end_command(request, (), has_failed=has_failed) == ()
     assert replicas.find("ns/d", None) == kept
 
 

@@ -38,7 +38,7 @@ from framework.engines.embedded.records import build_refreshed, read_object_stat
 from framework.engines.embedded.registration import ProgramHandler, Registration
 from framework.engines.embedded.settlement import restore_wanted, settle_pending
 from framework.engines.interrupts import interrupt_on_sigterm
-from framework.engines.kept_replicas import KeptReplicas, list_deployments
+from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
@@ -515,16 +515,9 @@ class Operation:
             self.state.record(*map(end_line, urns))
 
     def forget_replicas(self, *, has_failed: bool = False) -> tuple[str, ...]:
-        """Forgets the kept replicas of Deployments that exist again, and returns warnings.
-
-        Without a failure it forgets all those of the models that the command works on.
-        """
-        kept, components = KeptReplicas(self.state.backend), self._request.components
-        if components is None and not has_failed:
-            return kept.clear()
-        resources = self.state.get_current().resources
-        finished = () if has_failed else components or ()
-        return kept.forget(resources, list_deployments(self._request.plan), finished)
+        """Forgets the kept replicas that are no longer needed; returns warnings."""
+        kept, resources = KeptReplicas(self.state.backend), self.state.get_current().resources
+        return kept.end_command(self._request, resources, has_failed=has_failed)
 
     def check_clusters(self) -> None:
         """Connects to every recorded cluster that has objects. ClusterError, EngineError.
