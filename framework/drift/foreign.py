@@ -34,10 +34,15 @@ from framework.kube.managed_fields import (
     direct_entries,
     find_last_writer,
 )
-from framework.kube.objects import Object, group_of, is_terminating, object_name
+from framework.kube.objects import (
+    MADE_BY_KUBERNETES,
+    Object,
+    group_of,
+    is_terminating,
+    object_name,
+)
 from framework.kube.ownership import OWN_PREFIX
 from framework.kube.provider import KubernetesProvider
-from framework.kube.reading import MADE_BY_KUBERNETES
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _RELEASE = "kubernetes:helm.sh/v3:Release"

@@ -23,9 +23,15 @@ from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.values import reveal
 from framework.kinds.kind import build_type_token
 from framework.kube.api_error import ApiError
-from framework.kube.objects import Object, ObjectState, is_terminating, object_name
+from framework.kube.objects import (
+    MADE_BY_KUBERNETES,
+    Object,
+    ObjectState,
+    is_terminating,
+    object_name,
+)
 from framework.kube.provider import KubernetesProvider, RecreatedError
-from framework.kube.reading import MADE_BY_KUBERNETES, NAMESPACED_KINDS
+from framework.kube.reading import NAMESPACED_KINDS
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
@@ -63,8 +69,8 @@ def check_deletions(
 
     A problem is an object that somebody else recreated and, with `refuses_lost`, an object that is
     deleted with its Namespace although it is kept, or an old one that somebody recreated. Without
-    `refuses_lost` the latter have a note: `destroy` deletes everything and says so, but a user who
-    only renames a Namespace does not expect to lose data.
+    `refuses_lost` the latter have a note: a user of `destroy` expects that everything is deleted,
+    but a user who only renames a Namespace does not expect to lose data.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
     recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
@@ -80,19 +86,16 @@ def check_deletions(
     }
     preview = replace(preview, problems=tuple(sorted({*preview.problems, *problems})))
     forgotten = _find_forgotten([found for _, found in deletions], resources, recreated)
-    gone = {
-        _identify(found)
-        for _, found in deletions
-        if found.kind == "Namespace" and found.key not in forgotten
-    }
+    namespaces = [
+        found for _, found in deletions if found.kind == "Namespace" and found.key not in forgotten
+    ]
+    gone = set(map(_identify, namespaces))
     staying = [found for found in forgotten.values() if _find_namespace(found) not in gone]
     preview = _leave_out(preview, staying, recreated)
-    preview = _add_lost_objects(
-        preview, resources, former_urns, forgotten.values(), refuses=refuses_lost
-    )
-    preview = _add_unrecorded_objects(
-        preview, resources, former_urns, connect, refuses=refuses_lost
-    )
+    kept = [found for found in resources if found.is_object and found.retain_on_delete]
+    lost = [found for found in (*kept, *forgotten.values()) if _find_namespace(found) in gone]
+    preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
+    preview = _add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
 
@@ -160,24 +163,17 @@ def _leave_out(
 
 def _add_lost_objects(
     preview: Preview,
-    resources: Sequence[Resource],
+    objects: Iterable[Resource],
     former_urns: Mapping[str, str],
-    recreated: Iterable[Resource],
     *,
     refuses: bool,
 ) -> Preview:
     """Returns the preview with a note at each object that only goes because its Namespace does.
 
-    These are kept objects, and the old ones of `recreated`. With `refuses` each is also a problem.
+    These `objects` are kept ones, and old ones that somebody recreated. With `refuses` each is also
+    a problem.
     """
-    deleted = _list_deleted_namespaces(preview.changes, resources, former_urns)
-    namespaces = {_identify(found) for found in deleted}
-    kept = [found for found in resources if found.is_object and found.retain_on_delete]
-    lost = {
-        (found.urn, found.id): found
-        for found in (*kept, *recreated)
-        if _find_namespace(found) in namespaces
-    }
+    lost = {(found.urn, found.id): found for found in objects}
     if not lost:
         return preview
     urns = {found.urn for found in lost.values() if not found.pending_delete}
@@ -197,19 +193,19 @@ def _add_lost_objects(
 
 def _add_unrecorded_objects(
     preview: Preview,
-    resources: Sequence[Resource],
-    former_urns: Mapping[str, str],
+    namespaces: Sequence[Resource],
+    resources: Iterable[Resource],
     connect: ConnectProvider,
     *,
     refuses: bool,
 ) -> Preview:
     """Returns the preview with the objects that are not recorded, and go with their Namespace.
 
-    They are objects of others, or claims that were kept when their model was removed. With
-    `refuses` each claim is a problem, else a warning. All others are a warning in any case: a
-    controller may write them to each Namespace, and again after they are deleted.
+    `namespaces` are those that are deleted, and `resources` the recorded objects. With `refuses`
+    each claim is a problem, else a warning: it may have been kept when its model was removed. All
+    others are a warning in any case: a controller may write them to each Namespace, and again after
+    they are deleted.
     """
-    namespaces = _list_deleted_namespaces(preview.changes, resources, former_urns)
     if not namespaces:
         return preview
     recorded = {found.object_key for found in resources}
@@ -286,14 +282,6 @@ def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:
 def _concerns_all_objects(error: ApiError) -> bool:
     """Returns True for an outage and for refused credentials, which no single object causes."""
     return error.is_outage or error.status == 401
-
-
-def _list_deleted_namespaces(
-    changes: Iterable[Change], resources: Sequence[Resource], former_urns: Mapping[str, str]
-) -> list[Resource]:
-    """Returns the recorded Namespaces that the changes delete."""
-    deletions = _list_deletions(changes, resources, former_urns)
-    return [found for _, found in deletions if found.kind == "Namespace"]
 
 
 def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:

@@ -19,6 +19,8 @@ FIELD_MANAGER = "__fieldManager"
 INITIAL_API_VERSION = "__initialApiVersion"
 INPUTS = "__inputs"
 MANAGER_ANNOTATION = "pulumi.com/patchFieldManager"
+MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
+"""Kind and name of the objects that Kubernetes makes in every Namespace."""
 
 
 def object_name(metadata: Mapping[str, Any]) -> str:

@@ -57,8 +57,6 @@ NAMESPACED_KINDS = {
     # The label names the Service that gets the endpoints.
     "EndpointSlice": "discovery.k8s.io/v1",
 }
-# Kubernetes makes these in every Namespace.
-MADE_BY_KUBERNETES = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
 
 REPLICAS_FIELD = "spec.replicas"
 _AUTOSCALER = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}

@@ -12,19 +12,16 @@ from typing import Any
 
 from framework.core.changes import Severity
 from framework.core.field_paths import FieldPath, ItemKey, name_items
+from framework.kube.objects import MADE_BY_KUBERNETES
 from framework.plan import Manifest
 from framework.plan.rendered import find_pods, mapping_in, mappings_in
 
 _CORE, _STORAGE = "v1", "storage.k8s.io/v1"
 # What the server itself creates in each Namespace and cluster.
-_BUILT_IN = frozenset(
-    {
-        ("ServiceAccount", "default"),
-        ("ConfigMap", "kube-root-ca.crt"),
-        ("PriorityClass", "system-cluster-critical"),
-        ("PriorityClass", "system-node-critical"),
-    }
-)
+_BUILT_IN = MADE_BY_KUBERNETES | {
+    ("PriorityClass", "system-cluster-critical"),
+    ("PriorityClass", "system-node-critical"),
+}
 _CONTAINERS = ("initContainers", "containers")
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from framework.core.diagnostics import Code, Diagnostic, Position
 from framework.core.errors import ConfigError
+from framework.kube.objects import MADE_BY_KUBERNETES
 
 _ENDINGS = (".yaml", ".yml", ".json")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
@@ -43,8 +44,6 @@ _ASSIGNED: Mapping[str, frozenset[str]] = {
 }
 # `kubectl rollout restart` writes it into the Pod template.
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
-# Kubernetes creates them in every Namespace.
-_CREATED_EVERYWHERE = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 _KUSTOMIZE_KINDS = ("Kustomization", "Component")
 # With these keys alone, Kustomize renders the manifests as they are.
@@ -173,7 +172,7 @@ def _unpack(
     else:
         metadata = value.get("metadata") or {}
         is_live = "uid" in metadata or "resourceVersion" in metadata
-        if is_live and (value["kind"], metadata.get("name")) in _CREATED_EVERYWHERE:
+        if is_live and (value["kind"], metadata.get("name")) in MADE_BY_KUBERNETES:
             return
         cleaned, removed = clean_object(value, is_live=is_live)
         yield Source(cleaned, position, is_live, removed)
