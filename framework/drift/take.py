@@ -182,8 +182,8 @@ class _Copy:
         obj = before.objects.get(_identify(finding), {})
         change = build_list_change(findings, obj)
         settings = find_settings_of_list(finding, change, before.catalog, before.model)
-        candidates = self._find_list_candidates(finding, change, settings, before.model)
         loss = describe_loss(settings, before.model)
+        candidates = self._find_list_candidates(finding, change, settings, before.model, loss)
         return self._try(before, finding, candidates, change, loss=loss)
 
     def _try(
@@ -298,9 +298,10 @@ class _Copy:
         change: ListChange,
         settings: Sequence[KeyPath],
         model: CatalogModel,
+        loss: str,
     ) -> Iterator[Candidate]:
         """Yields the edits of a list without keys: of its items, where a file has the list, then a
-        patch of the whole list, if that loses no interpolation."""
+        patch of the whole list, if that has no `loss` (`describe_loss`)."""
         overlay, own = self._overlay(finding), f"catalog/{finding.model}.yaml"
         for path in settings:
             for file in (overlay, own):
@@ -317,7 +318,7 @@ class _Copy:
             new_list = build_whole_list(change, path, model)
             if new_list is not None:
                 yield overlay, [Edit(path, new_list)], str(FieldPath(path))
-        if not describe_loss(settings, model):
+        if not loss:
             # A setting may also change the canary, and a patch changes only one Deployment.
             live_list = replace(finding, path=str(change.path), live=escape(change.new))
             yield from self._find_patch_candidates(live_list)

@@ -152,6 +152,8 @@ def redact_fields(
     fields: tuple[FieldChange, ...], secrets: Collection[str]
 ) -> tuple[FieldChange, ...]:
     """Returns the field changes with every secret text in their values redacted."""
+    if not secrets:
+        return fields
     return tuple(
         replace(field, old=redact_value(field.old, secrets), new=redact_value(field.new, secrets))
         for field in fields
