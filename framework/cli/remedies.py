@@ -103,7 +103,7 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         print(render_visible(f"    {reason}"))
     if result.taken:
         print(f"next: make drift ENV={environment}")
-    # Without FINDING= the user wants all differences, and those that could not be read are missing.
+    # Without FINDING= all differences are to be taken, also those of objects that were not read.
     is_partial = bool(report.problems) and not options.finding
     return ExitCode.FAILED if result.not_taken or is_partial else ExitCode.DONE
 

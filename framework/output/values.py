@@ -231,7 +231,7 @@ def _list_differences(old: str, new: str) -> tuple[list[_Place], bool]:
         # A comparison would take seconds.
         return first_and_last, True
     words, new_words = _WORD.findall(old), _WORD.findall(new)
-    ends, new_ends = ([0, *accumulate(map(len, each))] for each in (words, new_words))
+    ends, new_ends = [0, *accumulate(map(len, words))], [0, *accumulate(map(len, new_words))]
     # It ignores frequent words such as 0 and 1, which is wrong and much faster.
     autojunk = max(len(words), len(new_words)) > _MAX_WORDS
     places, same = [], start + end

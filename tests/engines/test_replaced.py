@@ -188,16 +188,21 @@ def namespace(name):
 """
 
 
+def fail_and_recreate(stack: Stack, object_id: str) -> None:
+    """Runs an `up` that cannot delete an old object, which somebody else then recreates."""
+    stack.cluster.refused = {object_id}
+    assert stack.up().failures
+    stack.cluster.refused.clear()
+    stack.cluster.recreated = {object_id}
+
+
 @pytest.fixture
 def renamed(stack: Stack) -> Stack:
     """A stack whose failed renaming left the ConfigMap ns/old, which somebody else recreated."""
     stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='old')")
     stack.up()
     stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='new')")
-    stack.cluster.refused = {"ns/old"}
-    assert stack.up().failures
-    stack.cluster.refused.clear()
-    stack.cluster.recreated = {"ns/old"}
+    fail_and_recreate(stack, "ns/old")
     return stack
 
 
@@ -246,10 +251,10 @@ def test_only_deletions_read_old_objects(renamed: Stack) -> None:
 
 def test_outage_ends_the_look_at_old_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each further call would wait for a minute."""
-    cluster, listed = FakeCluster(), list[bool]()
+    cluster, with_lists = FakeCluster(), list[bool]()
 
     def fail(state: ObjectState, **options: bool) -> None:
-        listed.append(options["listed"])
+        with_lists.append(options["listed"])
         time.sleep(0.1)
         raise ClusterError("no answer")
 
@@ -258,8 +263,8 @@ def test_outage_ends_the_look_at_old_objects(monkeypatch: pytest.MonkeyPatch) ->
     changes = [Change(found.urn, found.type, "x", Op.DELETE, object=found.id) for found in old]
     with pytest.raises(ClusterError, match="no answer"):
         check_changes(changes, old, cluster)
-    assert len(listed) < 50
-    assert all(listed)
+    assert len(with_lists) < 50
+    assert all(with_lists)
 
 
 def test_old_object_that_may_not_be_read_is_deleted(
@@ -308,10 +313,7 @@ def test_old_namespace_of_a_recreated_object_stays(stack: Stack, verb: str) -> N
     stack.program(f"{NAMESPACE}namespace('ns')\nconfig_map('x', object_name='x')")
     stack.up()
     stack.program(f"{NAMESPACE}namespace('other')\nconfig_map('x', object_name='y')")
-    stack.cluster.refused = {"ns/x"}
-    assert stack.up().failures
-    stack.cluster.refused.clear()
-    stack.cluster.recreated = {"ns/x"}
+    fail_and_recreate(stack, "ns/x")
     assert list_recorded(stack) == ["ns", "ns/x", "ns/y", "other"]
     preview = stack.preview() if verb == "up" else stack.preview_destroy()
     assert not {"ns", "ns/x"} & {change.object for change in preview.changes}
@@ -331,10 +333,7 @@ def test_old_namespace_stays_after_a_command_for_the_model_of_a_recreated_object
     stack.program(f"{program}namespace('ns')\nconfig_map('x', parent=m)")
     stack.up()
     stack.program(f"{program}namespace('other')\nconfig_map('x', parent=m, object_name='y')")
-    stack.cluster.refused = {"ns/x"}
-    assert stack.up().failures
-    stack.cluster.refused.clear()
-    stack.cluster.recreated = {"ns/x"}
+    fail_and_recreate(stack, "ns/x")
     result = stack.up("m") if verb == "up" else stack.destroy("m")
     assert [text.split(":")[1] for text in result.messages] == [" ConfigMap ns/x", " Namespace ns"]
     assert not {"ns", "ns/x"} & set(list_recorded(stack))
