@@ -59,7 +59,7 @@ class _RefreshConfirmation(Confirmation):
 
     def render(self, preview: Preview) -> str:
         """Returns what the state takes over, with WHY=1 each field of it."""
-        changed = frozenset(c.urn for c in preview.changes if c.object and c.op is not Op.SAME)
+        changed = frozenset(c.urn for c in preview.changes if c.op is not Op.SAME)
         verdict = build_refresh_verdict(self._report, changed, self._recorded.objects)
         parts = [super().render(preview) if self._why else render_messages(preview.messages)]
         return "\n\n".join(filter(None, [*parts, render_recording(preview, verdict)]))

@@ -270,14 +270,15 @@ def describe_refresh(refresh: RefreshVerdict) -> Iterator[str]:
 
 def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
     """Renders what a refresh writes to the state, and where that differs from the check."""
-    objects = [change for change in preview.changes if change.object and change.op is not Op.SAME]
-    gone = [change for change in objects if change.op is Op.DELETE]
-    kept = [change for change in objects if change.op is not Op.DELETE]
+    gone = [change for change in preview.changes if change.op is Op.DELETE]
+    kept = [change for change in preview.changes if change.op not in (Op.DELETE, Op.SAME)]
     lines = []
     for changes, effect in ((kept, "takes the live values of"), (gone, "forgets")):
         if changes:
-            names = list_names([f"{c.kind} {c.object}" for c in changes], MAX_NAMES)
-            count = render_count(len(changes), "object")
+            names = list_names([f"{c.kind} {c.object or c.name}" for c in changes], MAX_NAMES)
+            # A resource that is not of Kubernetes, such as a password, is no object.
+            are_objects = all(change.object for change in changes)
+            count = render_count(len(changes), "object" if are_objects else "resource")
             lines.append(f"The state {effect} {count}: {names}")
     lines += [f"{list_names(names, MAX_NAMES)}: {reason}" for reason, names in verdict.reasons]
     lines.append(

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from framework.cli.refresh import run_refresh
+from framework.core.changes import Change, Op, Preview
 from framework.core.errors import ConsentError
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict, Unread
 from framework.engines.base import RecordedObject
-from framework.output.drift import describe_refresh
+from framework.output.drift import describe_refresh, render_recording
 from tests.conftest import BOTH_ENGINES
 from tests.drift.changes import BY_NAME
 from tests.drift.deployed_project import DeployedProject, read_differences
@@ -89,6 +90,22 @@ def test_long_lists_are_cut() -> None:
     lines = list(describe_refresh(build(*findings)))
     assert lines[0] == "refresh --preview-only: no object differs; this check: 9"
     assert "and 6 more: others added fields" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("op", "effect"), [(Op.UPDATE, "takes the live values of"), (Op.DELETE, "forgets")]
+)
+def test_resource_that_is_not_of_kubernetes_is_named_before_the_question(
+    op: Op, effect: str
+) -> None:
+    type_ = "random:index/randomPassword:RandomPassword"
+    urn = f"urn:pulumi:prod::ml::{type_}::token"
+    verdict = build_refresh_verdict(DriftReport(Stack.of("prod"), ()), frozenset({urn}), ())
+    shown = render_recording(Preview((Change(urn, type_, "token", op),)), verdict)
+    assert shown.startswith(
+        f"The state {effect} 1 resource: RandomPassword token\n"
+        "RandomPassword token: only a refresh counts it: the check did not read it\n"
+    )
 
 
 @pytest.mark.cluster
