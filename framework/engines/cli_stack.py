@@ -457,6 +457,9 @@ def build_program(request: Request) -> Callable[[], None]:
     path = load_project(request.root).program
 
     def program() -> None:
+        from framework.engines.pulumi_sdk import leave_out_details
+
+        leave_out_details()
         if request.plan is not None:
             from framework.program import give_plan
 

@@ -9,7 +9,7 @@ import pytest
 
 from framework.core.errors import EngineError, UnknownNameError
 from framework.engines import choose_engine
-from framework.engines.pulumi_cli import load_pulumi_binaries
+from framework.engines.pulumi_cli import PulumiCli, build_environment, load_pulumi_binaries
 from tests.engines.fakes import Stack
 from tests.shipped import ROOT
 
@@ -165,3 +165,11 @@ def test_missing_cli_is_refused_with_the_command_that_builds_it(machine: Path) -
 def test_unknown_engine_is_refused(machine: Path) -> None:
     with pytest.raises(UnknownNameError, match="no engine is called"):
         choose_engine("terraform", machine)
+
+
+def test_garbage_collection_of_the_cli_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = PulumiCli(Path("pulumi"), "v3.274.1", "/bin", built=False)
+    monkeypatch.delenv("GOGC", raising=False)
+    assert build_environment(cli)["GOGC"] == "400"
+    monkeypatch.setenv("GOGC", "50")
+    assert "GOGC" not in build_environment(cli)

@@ -31,6 +31,9 @@ def test_stack_of_the_cli_engine_is_unchanged_for_the_embedded_one(project: Proj
     project.succeed("up", "dev", "--engine", "cli", **PASSPHRASE)
     preview = project.succeed("preview", "dev", "--engine", "embedded", "--json", **PASSPHRASE)
     assert json.loads(preview)["clean"]
+    # The CLI would write the call stack of each resource with the whole state, at each step.
+    state = project.root / ".state/.pulumi/stacks/modelcatalog/dev.json"
+    assert "stackTrace" not in state.read_text()
 
 
 def test_stack_without_secrets_needs_no_passphrase(project: Project) -> None:

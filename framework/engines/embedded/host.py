@@ -24,14 +24,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-import pulumi.log
 import pulumi.runtime
-import pulumi.runtime.resource
-from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import SETTINGS, Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
 from framework.core.redaction import redact_text
+from framework.engines.pulumi_sdk import leave_out_details
 
 # These imports take most of the time of the start. They are imported by name, because a type
 # checker that follows pulumi_kubernetes reads a million lines.
@@ -83,11 +81,7 @@ def _run_and_exit(request: dict[str, Any], reports: TextIO) -> NoReturn:
 
 
 def _run(request: dict[str, Any]) -> None:
-    # The SDK logs half a dozen debug messages for each resource, each with a call to the engine.
-    pulumi.log.debug = lambda *args, **options: None
-    # The SDK also reads the whole call stack for each resource, in a sixth of the time of this
-    # process. The engine does not record positions in the program.
-    pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace
+    leave_out_details()
     pulumi.runtime.set_all_config(request["config"], request["secret_keys"])
     configure(
         Settings(
