@@ -28,6 +28,7 @@ from framework.drift.report import Finding, FindingKind, Unread
 from framework.drift.touching import VERTICAL_AUTOSCALER, StackPods, find_resized
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.clusters import Clusters
+from framework.engines.recorded import RELEASE
 from framework.kinds.kind import build_type_token
 from framework.kinds.naming import NAME_LABEL, STACK_LABELS
 from framework.kube.managed_fields import (
@@ -41,11 +42,10 @@ from framework.kube.objects import (
     is_terminating,
     object_name,
 )
-from framework.kube.ownership import OWN_PREFIX
+from framework.kube.ownership import OWN_PREFIX, belongs_to_release
 from framework.kube.provider import KubernetesProvider
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
-_RELEASE = "kubernetes:helm.sh/v3:Release"
 # A claim may be kept when its model is removed (`keep`).
 _KEPT = frozenset({"PersistentVolumeClaim"})
 _LOST = (
@@ -123,7 +123,7 @@ class _OwnObjects:
             if "apiVersion" in obj.inputs
         }
         # The objects of a Helm Release are not recorded themselves.
-        self._releases = {obj.id for obj in recorded.objects if obj.type == _RELEASE}
+        self._releases = {obj.id for obj in recorded.objects if obj.type == RELEASE}
         self._pending_deletions = recorded.pending_deletions
         self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
         self._desired = desired
@@ -133,13 +133,9 @@ class _OwnObjects:
         """Returns whether an object is recorded."""
         return _identify(obj) in self.models
 
-    def installs(self, obj: Object) -> bool:
-        """Returns whether an object belongs to a recorded Helm Release."""
-        annotations = obj["metadata"].get("annotations") or {}
-        parts = [
-            annotations.get(f"meta.helm.sh/release-{key}", "") for key in ("namespace", "name")
-        ]
-        return "/".join(parts) in self._releases
+    def owns(self, obj: Object) -> bool:
+        """Returns whether an object is recorded, or belongs to a recorded Helm Release."""
+        return self.has(obj) or belongs_to_release(obj, self._releases)
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.
@@ -183,14 +179,15 @@ class _Owners:
         self.unread: list[Unread] = []
 
     def lead_to_known(self, obj: Object) -> bool:
-        """Returns whether the controllers above an object lead to a recorded or a listed one.
+        """Returns whether the owners above an object lead to one of the stack, or to a listed one.
 
         True as well if one of them may not be read: that is a problem, not a finding.
         """
         start, seen = obj, set[str]()
         while True:
             references = obj["metadata"].get("ownerReferences") or ()
-            owner = next((ref for ref in references if ref.get("controller")), None)
+            # Not all operators mark themselves as the controller.
+            owner = min(references, key=lambda ref: not ref.get("controller"), default=None)
             if owner is None or owner["uid"] in seen:
                 return False
             seen.add(str(owner["uid"]))
@@ -204,7 +201,7 @@ class _Owners:
                 name = object_name(start["metadata"])
                 self.unread.append(Unread(str(start["kind"]), name, is_foreign=True))
                 return True
-            if found is None or self._stack.has(found):
+            if found is None or self._stack.owns(found):
                 return found is not None
             obj = found
 
@@ -244,9 +241,7 @@ def _find_in_namespace(
     for obj in objects:
         owners = obj["metadata"].get("ownerReferences") or ()
         # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
-        if stack.has(obj) or any(_identify_kind(owner) in failed for owner in owners):
-            continue
-        if stack.installs(obj):
+        if stack.owns(obj) or any(_identify_kind(owner) in failed for owner in owners):
             continue
         if obj["kind"] == "PersistentVolumeClaim" and _is_of_template(obj, claims):
             continue

@@ -15,6 +15,7 @@ from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
 from framework.kube.objects import FIELD_MANAGER
 
+RELEASE = "kubernetes:helm.sh/v3:Release"
 # The note of a deletion that removes only the record.
 KEPT_NOTE = "stays in the cluster (retainOnDelete)"
 

@@ -8,7 +8,7 @@ this stack's if Pulumi wrote it and it has the labels that identify it. Pure fun
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,8 @@ from framework.kube.owned_paths import is_as_sent
 OWN_PREFIX = "pulumi-kubernetes"
 # The names under which the CLI updates objects. It creates them under those of CLI_MANAGERS.
 _CLI_MANAGER = re.compile(rf"{OWN_PREFIX}-[0-9a-f]{{8}}")
+# The provider runs Helm in its own process.
+_HELM_MANAGERS = CLI_MANAGERS | {"helm"}
 # The API server leaves these out of an object when they are 0 or false, so that sending such a
 # value is the same as sending none. The CLI does not record it, and its entry does not own it.
 # Others, such as `replicas` and `automountServiceAccountToken`, mean something else when absent.
@@ -116,6 +118,22 @@ def was_recreated_by_others(live: Object, state: ObjectState, manager: str) -> b
     # A new UID alone is not enough: an interrupted `up` may have recreated the object itself, and
     # then our manager is in its managedFields.
     return bool(uid) and live["metadata"]["uid"] != uid and not has_manager(live, manager)
+
+
+def belongs_to_release(obj: Object, releases: Collection[str]) -> bool:
+    """Returns True for an object that Helm wrote for one of these Helm Releases, `namespace/name`.
+
+    A copy of such an object has the annotations of the Release, too, but Helm did not write it.
+    """
+    if _HELM_MANAGERS.isdisjoint(writers(obj)):
+        return False
+    annotations = obj["metadata"].get("annotations") or {}
+    if "helm.sh/hook" in annotations:
+        # Helm does not annotate the objects of hooks with their Release.
+        namespace = obj["metadata"].get("namespace")
+        return any(id_.rpartition("/")[0] == namespace for id_ in releases)
+    parts = (annotations.get(f"meta.helm.sh/release-{key}", "") for key in ("namespace", "name"))
+    return "/".join(parts) in releases
 
 
 def has_recorded_labels(live: Object, state: ObjectState) -> bool:

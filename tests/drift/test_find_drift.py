@@ -135,6 +135,12 @@ def record(obj: Object, model: str = "", **more: Any) -> RecordedObject:
     )
 
 
+RELEASE = replace(
+    record(build("Release", "redis"), inputs={"chart": "redis", "name": "redis"}),
+    type="kubernetes:helm.sh/v3:Release",
+)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "Pulumi.yaml").write_text(
@@ -706,15 +712,8 @@ def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
 
 
 def test_helm_release_is_a_problem_and_the_rest_is_checked(root: Path) -> None:
-    namespace = build("Namespace", "ml", "")
-    inputs = {"chart": "redis", "name": "redis"}
-    type_ = "kubernetes:helm.sh/v3:Release"
-    release = replace(record(build("Release", "redis"), inputs=inputs), type=type_)
-    owned, other = build("ConfigMap", "owned"), build("ConfigMap", "other")
-    for obj, name in ((owned, "redis"), (other, "kafka")):
-        names = {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "ml"}
-        obj["metadata"]["annotations"] = names
-    report = compare(root, [record(namespace), release], [namespace, owned, other])
+    namespace, other = build("Namespace", "ml", ""), build("ConfigMap", "other")
+    report = compare(root, [record(namespace), RELEASE], [namespace, other])
     assert findings(report) == [("ml/other", FindingKind.FOREIGN, "no stack owns it")]
     assert report.unread == (Unread("Release", "ml/redis"),)
     (problem,) = report.problems

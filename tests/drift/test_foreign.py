@@ -16,7 +16,7 @@ from framework.engines.base import RecordedObject
 from framework.kinds.naming import NAME_LABEL, STACK_LABELS
 from framework.output.drift import render_change
 from framework.plan.rendered import selects
-from tests.drift.test_find_drift import Object, build, compare, plan_of, record, root
+from tests.drift.test_find_drift import RELEASE, Object, build, compare, plan_of, record, root
 
 __all__ = ["root"]
 LABELS = {"app": "a"}
@@ -382,6 +382,38 @@ def test_object_that_an_operator_made_in_two_steps(
     report = compare(root, recorded, [NAMESPACE, RAY, pod], unlisted=unlisted, forbidden=forbidden)
     assert [finding.object for finding in report.findings] == foreign
     assert len(report.problems) == problems
+
+
+def installed(obj: Object, release: str = "redis", manager: str = "helm") -> Object:
+    names = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "ml"}
+    return written(obj, manager, annotations=names)
+
+
+HOOK = {"annotations": {"helm.sh/hook": "post-install"}}
+KAFKA = {**build("Kafka", "queue"), "apiVersion": "kafka.strimzi.io/v1"}
+POLICY = build("NetworkPolicy", "x", spec={"podSelector": {}})
+PROVIDER = "pulumi-resource-kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("obj", "is_foreign"),
+    [
+        (installed(POLICY), False),
+        (installed(POLICY, manager=PROVIDER), False),
+        (written(build("Job", "x"), PROVIDER, **HOOK), False),
+        (control(build("Pod", "x"), KAFKA), False),
+        (written(build("Service", "x"), "strimzi", ownerReferences=[refer_to(KAFKA)]), False),
+        (installed(POLICY, release="kafka"), True),
+        # A copy that somebody edited and applied.
+        (installed(POLICY, manager="kubectl-client-side-apply"), True),
+        (written(build("Job", "x"), "kubectl-create", **HOOK), True),
+    ],
+    ids=["helm", "pulumi", "hook", "pod", "not-controller", "another-release", "copy", "hook-copy"],
+)
+def test_objects_of_a_recorded_helm_release(root: Path, obj: Object, is_foreign: bool) -> None:
+    recorded = [RELEASE, *(record(mine, "a") for mine in OURS)]
+    report = compare(root, recorded, [*OURS, obj], unlisted=[installed(KAFKA)])
+    assert [finding.object for finding in report.findings] == (["ml/x"] if is_foreign else [])
 
 
 def test_new_pod_is_ours_if_its_replica_set_was_created_after_the_list(root: Path) -> None:
