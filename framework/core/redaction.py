@@ -71,7 +71,8 @@ _SOURCES = frozenset({"secret", "configMap", "key", "field", "resource"})
 _SHORTEST = 4
 # Values that are frequent in reports although their key names a secret: MAX_TOKENS is "4096".
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
-_WORD = re.compile(r"[a-z]{1,11}", re.IGNORECASE)
+# Fields and variables whose values are no secrets: `image`, `metadata.name`, `DB_HOST`.
+_PUBLIC = re.compile(r"(image|repository|name|namespace|hosts?)$", re.IGNORECASE)
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
 # Directives of nginx for the server that requests are passed to.
@@ -95,6 +96,7 @@ class _Patterns(NamedTuple):
 
     token: re.Pattern[str]
     url_password: re.Pattern[str]
+    address: re.Pattern[str]
     header: re.Pattern[str]
     assignment: re.Pattern[str]
     element: re.Pattern[str]
@@ -124,6 +126,8 @@ def _patterns() -> _Patterns:
             re.DOTALL,
         ),
         url_password=re.compile(r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"),
+        # The scheme and the host of a URL.
+        address=re.compile(r"([a-z][a-z0-9+.-]{0,20})://(?:[^/\s\"']*@)?([\w.-]*)"),
         header=re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"),
         # `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
         # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`. Without
@@ -356,10 +360,32 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 def find_copied_secrets(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Returns the secret texts whose copies in other values are redacted.
 
-    These are all but words, such as `postgres`. A word also stands in images and hosts, and without
-    them a difference cannot be judged, accepted or taken.
+    These are all but words that also stand in an image, a name or a host of these trees. The
+    password of a model with the image `postgres:16` may be `postgres`: without that word, nobody
+    can judge, accept or take a difference, and nothing shows that it is the password as well.
     """
-    return frozenset(text for text in find_secret_texts(trees) if not _WORD.fullmatch(text))
+    trees = tuple(trees)
+    texts = find_secret_texts(trees)
+    if not any(map(str.isalpha, texts)):
+        return texts
+    public = "\n".join(text for tree in trees for text in _find_public(tree))
+    return frozenset(text for text in texts if not (text.isalpha() and text in public))
+
+
+def _find_public(tree: Any, key: str = "") -> Iterator[str]:
+    if isinstance(tree, Mapping):
+        name = find_name_of_value(tree)
+        for child_key, child in tree.items():
+            yield from _find_public(child, name if name and child_key == "value" else child_key)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _find_public(child, key)
+    elif isinstance(tree, str):
+        if _PUBLIC.search(str(key)):
+            yield tree
+        if "://" in tree:
+            for match in _patterns().address.finditer(tree):
+                yield from match.groups()
 
 
 def _find(tree: Any) -> Iterator[str]:

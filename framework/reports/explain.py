@@ -18,7 +18,7 @@ from framework.core.field_paths import FieldPath, FieldPathError, is_at_or_below
 from framework.core.redaction import (
     REDACTED,
     can_be_secret,
-    find_secret_texts,
+    find_copied_secrets,
     is_secret_key,
     redact,
     redact_value,
@@ -298,7 +298,7 @@ class Explainer:
 
     @cached_property
     def _secret_texts(self) -> frozenset[str]:
-        return find_secret_texts(source.merged.data for source in self._sources)
+        return find_copied_secrets(source.merged.data for source in self._sources)
 
     def _is_secret_key(self, key: str) -> bool:
         return key in self.settings and is_secret_key(self.settings[key][1].path)

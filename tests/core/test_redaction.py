@@ -12,6 +12,7 @@ import pytest
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FieldPath
 from framework.core.redaction import (
+    find_copied_secrets,
     find_secret_paths,
     find_secret_texts,
     is_secret,
@@ -89,6 +90,32 @@ def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
     common = {"TOKENIZERS_PARALLELISM": "false", "MAX_TOKENS": "4096", "TOKEN_SHARE": "0.95"}
     env = {**common, "API_TOKEN": "40964096", "PASSWORD": SECRET}
     assert find_secret_texts([{"env": env}]) == {"40964096", SECRET}
+
+
+@pytest.mark.parametrize(
+    ("values", "copied"),
+    [
+        pytest.param({"image": "postgres:16"}, False, id="image"),
+        pytest.param({"image": {"repository": "acme/postgresql"}}, False, id="repository"),
+        pytest.param({"metadata": {"name": "postgres-0"}}, False, id="object"),
+        pytest.param({"serviceName": "postgres"}, False, id="field"),
+        pytest.param({"env": [{"name": "DB_HOST", "value": "postgres"}]}, False, id="variable"),
+        pytest.param({"args": ["--db=postgresql://u@db/x"]}, False, id="scheme"),
+        pytest.param({"data": {"url": "tcp://u:pw12@postgres:5432"}}, False, id="host of a URL"),
+        pytest.param({"annotations": {"note": "x postgres"}}, True, id="annotation"),
+    ],
+)
+def test_word_that_is_a_password_is_shown_only_if_an_image_a_name_or_a_host_has_it(
+    values: dict[str, Any], copied: bool
+) -> None:
+    trees = [{"env": {"POSTGRES_PASSWORD": "postgres"}}, values]
+    assert ("postgres" in find_copied_secrets(trees)) is copied
+
+
+@pytest.mark.parametrize("password", ["sunshine", "Sunshine", "kXqPzRtWvNb", "hunter22"])
+def test_copy_of_a_password_is_redacted_also_if_it_has_only_letters(password: str) -> None:
+    tree = {"env": {"DB_PASSWORD": password}, "image": "ghcr.io/acme/app:1.2"}
+    assert find_copied_secrets([tree]) == {password}
 
 
 @pytest.mark.parametrize(

@@ -399,12 +399,15 @@ def test_no_digest_of_a_secret_can_be_guessed(
     assert not set(keyed["catalog"].values()) & set(first["catalog"].values())
 
 
+@pytest.mark.parametrize("token", ["hush-hush2", "sunshine", "kXqPzRtWvNb"])
 def test_no_digest_of_a_copy_of_a_secret_can_be_guessed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     copy_of_token = "service: {annotations: {example.com/note: 'x ${env.API_TOKEN}'}}\n"
-    world.write("catalog/c.yaml", world.read("catalog/c.yaml") + copy_of_token)
+    model = world.read("catalog/c.yaml").replace("hush-hush2", token)
+    world.write("catalog/c.yaml", model + copy_of_token)
     path = world.write_plan()
+    assert token not in path.read_text()
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     with pytest.raises(PlanFileError, match="Deployment ml-dev/c, Service ml-dev/c would change"):
         world.write_plan(name="other.json")
@@ -413,7 +416,7 @@ def test_no_digest_of_a_copy_of_a_secret_can_be_guessed(
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * size)
     first = json.loads(world.write_plan(name="first.json").read_text())["inputs"]
-    token, other = "hush-hush2", "hush-other"
+    other = "hush-other"
     world.write("catalog/c.yaml", world.read("catalog/c.yaml").replace(token, other))
     for found in (("Deployment", "ml-dev/c"), ("Service", "ml-dev/c")):
         text = json.dumps(world.cluster.objects[found]).replace(token, other)

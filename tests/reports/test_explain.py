@@ -166,6 +166,20 @@ def test_a_secret_is_never_shown(write: Write, capsys: pytest.CaptureFixture[str
             assert "[secret]" in printed
 
 
+def test_image_is_shown_although_a_password_is_the_same_word(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "owner: team\nimage: {repository: postgres, tag: '16'}\nreplicas: 3\nenv:\n"
+    model += "  POSTGRES_PASSWORD: postgres\n  API_TOKEN: sunshine\n  NOTE: sunshine\n"
+    root = write(**{"catalog/m.yaml": model})
+    explained = _json(root, capsys, "--key", "image.repository")
+    assert [(s["value"], s["secret"]) for s in explained["settings"]] == [("postgres", False)]
+    assert _run(root, "prod", "--model", "m", "--key", "Deployment") == 0
+    printed = capsys.readouterr().out
+    assert "postgres:1.5" in printed
+    assert "sunshine" not in printed
+
+
 def test_set_overrides_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     explained = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
     assert explained["settings"][0]["position"] == "--set"
