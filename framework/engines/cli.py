@@ -29,6 +29,7 @@ from framework.engines.base import (
 from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_lock import StackLock
+from framework.engines.cli_opened_stack import OpenedStack, build_recorded, read_stack
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_refresh import find_other_changes, preview_refresh
 from framework.engines.cli_settlement import (
@@ -39,13 +40,10 @@ from framework.engines.cli_settlement import (
 )
 from framework.engines.cli_stack import (
     CliStack,
-    OpenedStack,
     build_program,
-    build_recorded,
     check_pending_creates,
     describe_pending_creates,
     open_stack,
-    read_stack,
 )
 from framework.engines.clusters import (
     build_kubeconfig_path,

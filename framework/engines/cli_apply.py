@@ -20,10 +20,11 @@ from framework.engines.cli_deletions import (
     find_unprotected,
 )
 from framework.engines.cli_lock import StackLock
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_rollouts import RolloutFollower
-from framework.engines.cli_stack import FailedUp, OpenedStack, build_program
+from framework.engines.cli_stack import FailedUp, build_program
 from framework.engines.cli_steps import (
     PreCliWriter,
     find_failed_needs,

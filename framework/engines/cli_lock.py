@@ -12,12 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from framework.core.errors import FrameworkError, StateError
-from framework.engines.cli_stack import (
-    CliStack,
-    FailedUp,
-    describe_lost_inputs,
-    with_failure,
-)
+from framework.engines.cli_stack import CliStack, FailedUp, describe_lost_inputs, with_failure
 from framework.engines.project import Project
 from framework.engines.state.backend import open_backend
 from framework.engines.state.journal import set_line

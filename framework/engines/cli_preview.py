@@ -15,8 +15,9 @@ from framework.core.errors import EngineError
 from framework.core.suggestions import list_names
 from framework.engines.base import Request, order_changes
 from framework.engines.cli_events import EventReader
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_refresh import needs_refresh
-from framework.engines.cli_stack import OpenedStack, build_program
+from framework.engines.cli_stack import build_program
 from framework.engines.cli_steps import CliStep, compare_plan, list_plan_changes
 from framework.engines.deployment_order import find_deployment_waits, note_waits
 from framework.engines.preflight import add_preflight

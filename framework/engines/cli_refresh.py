@@ -17,7 +17,8 @@ from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import RecordedObject
 from framework.engines.cli_arguments import fit_urns
 from framework.engines.cli_events import event_to_json
-from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.cli_opened_stack import OpenedStack
+from framework.engines.cli_stack import CliStack
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.live_objects import ComparedObject
 from framework.engines.recorded import Components, build_same

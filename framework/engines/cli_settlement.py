@@ -17,13 +17,8 @@ from typing import TYPE_CHECKING, Any
 from framework.core.changes import Problem
 from framework.engines.base import Request
 from framework.engines.cli_lock import StackLock
-from framework.engines.cli_stack import (
-    CliStack,
-    OpenedStack,
-    build_recorded,
-    describe_pending_creates,
-    read_export,
-)
+from framework.engines.cli_opened_stack import OpenedStack, build_recorded
+from framework.engines.cli_stack import CliStack, describe_pending_creates, read_export
 from framework.engines.clusters import Clusters
 from framework.engines.deletions import CheckedDeletions
 from framework.engines.embedded.settlement import restore_wanted, settle_pending

@@ -25,8 +25,9 @@ from framework.engines.cli_apply import CliApply
 from framework.engines.cli_deletions import HeldDeletions, find_held_deletions
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_lock import StackLock
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import CliPreview
-from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.cli_stack import CliStack
 from framework.engines.cli_steps import CliStep, PreCliWriter
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.kept_replicas import KeptReplicas

@@ -13,8 +13,9 @@ from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.base import Request
+from framework.engines.cli_opened_stack import OpenedStack, build_recorded
 from framework.engines.cli_preview import preview_stack
-from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded
+from framework.engines.cli_stack import CliStack
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.urns import build_manifest_urn, build_model_urn
 from framework.kube.provider import KubernetesProvider

@@ -15,8 +15,9 @@ from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.cli import CliEngine
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_refresh import needs_refresh
-from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint
 from framework.kube.provider import KubernetesProvider

@@ -14,9 +14,10 @@ from framework.core.changes import Preview
 from framework.core.errors import EngineError
 from framework.engines.cli import CliEngine
 from framework.engines.cli_lock import StackLock
+from framework.engines.cli_opened_stack import OpenedStack, build_recorded
 from framework.engines.cli_preview import add_pending_deletions
 from framework.engines.cli_settlement import forget_old
-from framework.engines.cli_stack import CliStack, OpenedStack, build_recorded
+from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Checkpoint

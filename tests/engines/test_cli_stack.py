@@ -22,7 +22,8 @@ from pulumi.automation.errors import create_command_error
 from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
 from framework.engines.base import RecordedObjects, Request
-from framework.engines.cli_stack import CliStack, OpenedStack, check_pending_creates, open_stack
+from framework.engines.cli_opened_stack import OpenedStack
+from framework.engines.cli_stack import CliStack, check_pending_creates, open_stack
 from framework.engines.interrupts import InterruptibleCommand
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend

@@ -15,7 +15,7 @@ from framework.core.changes import Change, Op
 from framework.core.errors import ClusterError, StateFileError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import RecordedObject, RecordedObjects, Request
-from framework.engines.cli_stack import OpenedStack
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_steps import CliStep, keep_replicas
 from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.project import load_project

@@ -13,8 +13,9 @@ from framework.core.errors import UnknownNameError
 from framework.core.stack import Stack as PulumiStack
 from framework.engines.base import RecordedObjects, Request
 from framework.engines.cli import CliEngine
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import add_pending_deletions
-from framework.engines.cli_stack import CliStack, OpenedStack
+from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.recorded import Components, build_recorded_objects
 from framework.engines.state.checkpoint import Checkpoint, Resource, parse_checkpoint

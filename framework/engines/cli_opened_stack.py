@@ -1,0 +1,211 @@
+"""A stack of the pulumi CLI with what is recorded of it, as a command finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from framework.core.changes import Result
+from framework.core.errors import EngineError, FrameworkError
+from framework.engines.base import OnProgress, RecordedObjects, Request
+from framework.engines.cli_arguments import fit_urns
+from framework.engines.cli_events import BUILT_PROVIDER_MESSAGES, EventReader
+from framework.engines.cli_stack import CliStack, describe_lost_inputs
+from framework.engines.clusters import IdentityCheck, identify_cluster, open_stack_record
+from framework.engines.kept_replicas import KeptReplicas
+from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
+from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
+from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.urns import build_manifest_urn, list_model_urns
+
+
+@dataclass(frozen=True)
+class OpenedStack:
+    """A stack of the CLI, and what is recorded of it.
+
+    `kept_replicas` are those of Deployments that an `up` has deleted to create them again.
+    `remember_cluster` records the cluster that the environment names. It takes the resources that
+    are recorded now: before the first deployment there was no provider.
+    `is_settled_in_memory` is True if `checkpoint` and `recorded` have what an interrupted command
+    has done, but the state of the CLI does not, because nothing was written yet.
+    `planned_urns` are those of the objects and components of the plan, None without a plan.
+    """
+
+    stack: CliStack
+    checkpoint: Checkpoint
+    recorded: RecordedObjects
+    kept_replicas: KeptReplicas
+    remember_cluster: Callable[[Iterable[Resource]], None]
+    is_settled_in_memory: bool = False
+    planned_urns: frozenset[str] | None = None
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources that were recorded when the stack was opened."""
+        return self.checkpoint.resources
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The outputs that were recorded when the stack was opened, secrets redacted."""
+        return read_stack_outputs(self.resources)
+
+    def end_up(self, request: Request, result: Result) -> Result:
+        """Returns the result of an `up` with the recorded outputs; records the cluster."""
+        exported = self._record_cluster()
+        has_failed = bool(result.failures)
+        warnings = self.kept_replicas.end_command(request, exported, has_failed=has_failed)
+        messages = (*result.messages, *warnings)
+        return replace(result, outputs=read_stack_outputs(exported), messages=messages)
+
+    def record_result(self) -> Mapping[str, Any]:
+        """Records the cluster after a command that wrote; returns the outputs that it recorded."""
+        return read_stack_outputs(self._record_cluster())
+
+    def _record_cluster(self) -> tuple[Resource, ...]:
+        """Records the cluster; returns the resources as they are recorded now."""
+        exported = self.stack.export_checkpoint().resources
+        self.remember_cluster(exported)
+        return exported
+
+    @contextmanager
+    def restoring_inputs(self, recreated: Collection[str] = ()) -> Iterator[None]:
+        """Restores the recorded inputs after a refresh, also after one that ended early.
+
+        `recreated` as for `CliStack.restore_inputs`. EngineError, with the error that ended the
+        refresh, if that is impossible.
+        """
+        error: BaseException | None = None
+        try:
+            yield
+        except (KeyboardInterrupt, FrameworkError) as exc:
+            error = exc
+        try:
+            self.stack.restore_inputs(self.resources, recreated)
+        except FrameworkError as exc:
+            texts = [str(error) or "interrupted"] if error else []
+            texts.append(describe_lost_inputs(exc))
+            raise EngineError("\n".join(texts)) from exc
+        if error is not None:
+            raise error
+
+    def build_components(self, request: Request) -> Components:
+        """Builds the recorded components, with those of the request as targets."""
+        return Components(request.components, self.resources, request.former_components)
+
+    def build_recorded_target(self, request: Request) -> dict[str, Any]:
+        """Returns the `target` option for a command that runs no program.
+
+        UnknownNameError for a target that is not recorded.
+        """
+        if request.components is None:
+            return {}
+        components = self.build_components(request)
+        components.check_targets()
+        recorded = {resource.urn for resource in self.resources}
+        return {"target": fit_urns(components.list_targets(), recorded)}
+
+    def list_urns(self, urns: Iterable[str]) -> list[str]:
+        """Returns URNs as the options `target` and `exclude` take them.
+
+        The CLI refuses a URN that is neither recorded nor registered, unless it is a pattern. With
+        `--refresh` it drops the record of an object that is gone, and only the program of the plan
+        registers it again. So the name of the stack, which all URNs have, becomes a pattern that
+        matches only this stack, except in the URNs that are recorded and planned.
+        """
+        recorded = {resource.urn for resource in self.resources}
+        # Without a plan, the program may register resources with any URN.
+        planned = self.planned_urns or frozenset[str]()
+        literal = set() if self.is_settled_in_memory else recorded & planned
+        urns = tuple(urns)
+        arguments = [urn if urn in literal else urn.replace("::", "*::", 1) for urn in urns]
+        known = None if self.planned_urns is None else recorded.union(planned, urns)
+        return fit_urns(arguments, known)
+
+    def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
+        """Returns the `target` option; none for the whole stack."""
+        return {} if urns is None else {"target": self.list_urns(urns)}
+
+    def read_events(
+        self, on_progress: OnProgress | None = None, *, components: Components | None = None
+    ) -> EventReader:
+        """Returns a reader for the events of one command, or of several that belong together.
+
+        By default it has the recorded components: without `--refresh`, the events lack the
+        resources that are recorded under the former name of a renamed model.
+        """
+        if components is None:
+            components = Components(recorded=self.resources)
+        ignored = BUILT_PROVIDER_MESSAGES if self.stack.cli.built else None
+        secrets = {text for found in self.recorded.objects for text in found.secrets}
+        return EventReader(on_progress, ignored=ignored, components=components, secrets=secrets)
+
+
+def read_stack(
+    stack: CliStack, request: Request, *, accepts_recreated: bool = False
+) -> OpenedStack:
+    """Reads what is recorded. ClusterError if the environment names another cluster."""
+    checkpoint = stack.export_checkpoint()
+    recorded = build_recorded(checkpoint.resources, request)
+    record = open_stack_record(request.root, request.stack)
+    opened = OpenedStack(
+        stack,
+        checkpoint,
+        recorded,
+        KeptReplicas(record),
+        lambda exported: None,
+        planned_urns=_list_planned_urns(request, stack.project.name),
+    )
+    if request.cluster is None:
+        return opened
+    summary = summarize_resources(checkpoint.resources)
+    check = IdentityCheck(
+        request.stack,
+        summary.providers,
+        record,
+        partial(identify_cluster, root=request.root),
+        has_objects=summary.objects > 0,
+        accepts_recreated=accepts_recreated,
+    )
+    reached = identify_cluster(asdict(request.cluster), request.root)
+    # With several providers, it is unknown which one the environment means.
+    if len(summary.providers) == 1:
+        check.check(next(iter(summary.providers)), reached)
+
+    def remember_cluster(exported: Iterable[Resource]) -> None:
+        providers = summarize_resources(exported).providers
+        if len(providers) == 1:
+            check.remember(next(iter(providers)), reached)
+
+    return replace(opened, remember_cluster=remember_cluster)
+
+
+def _list_planned_urns(request: Request, project: str) -> frozenset[str] | None:
+    if request.plan is None:
+        return None
+    stack = request.plan.stack.name
+    namespace = build_manifest_urn(stack, project, "", request.plan.namespace)
+    return frozenset({namespace, *(urn for urn, _ in list_model_urns(request.plan, project))})
+
+
+def build_recorded(
+    resources: Sequence[Resource],
+    request: Request | None,
+    *,
+    check_targets: bool = False,
+    messages: tuple[str, ...] = (),
+) -> RecordedObjects:
+    """Builds the recorded objects that a request works on, None for all.
+
+    With `check_targets`, raises UnknownNameError for a target that is not recorded.
+    """
+    if request is None:
+        components = Components(None, resources)
+    else:
+        components = Components(request.components, resources, request.former_components)
+    if check_targets:
+        components.check_targets()
+    open_secrets = partial(unseal, open_value=read_plaintext)
+    return build_recorded_objects(resources, components, open_secrets, messages)
