@@ -14,32 +14,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from framework.core.changes import Change, Op, Preview, Problem
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.engines.state.checkpoint import ObjectIdentity, Resource, identify_object
+from framework.engines.state.checkpoint import Resource
 from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.unrecorded import LOST_NOTE, add_unrecorded_objects
 from framework.engines.values import reveal
-from framework.kinds.kind import build_type_token
 from framework.kube.api_error import ApiError
-from framework.kube.objects import (
-    MADE_BY_KUBERNETES,
-    Object,
-    ObjectState,
-    is_terminating,
-    object_name,
-)
+from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider, RecreatedError
-from framework.kube.reading import NAMESPACED_KINDS
 
 ReadState = Callable[[Resource], ObjectState]
 ConnectProvider = Callable[[Resource], KubernetesProvider]
-_CLAIM = "PersistentVolumeClaim"
-_LOST_NOTE = "is deleted with its Namespace, and its data with it"
 _OLD_NOTE = "was left behind by a replacement and recreated; is deleted with its Namespace"
-# Beside the recorded kinds. Of Secrets too, only the metadata is read.
-_LISTED_KINDS = {("v1", "Secret"), *((version, kind) for kind, version in NAMESPACED_KINDS.items())}
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
 
@@ -95,7 +83,7 @@ def check_deletions(
     kept = [found for found in resources if found.is_object and found.retain_on_delete]
     lost = [found for found in (*kept, *forgotten.values()) if _find_namespace(found) in gone]
     preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
-    preview = _add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
+    preview = add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
 
@@ -112,7 +100,7 @@ def _find_recreated(
             obj = connect(resource).find_recreated(state, listed=listed)
         except ApiError as exc:
             # The deletion itself reports what is wrong with one object.
-            if _concerns_all_objects(exc):
+            if exc.concerns_all_objects:
                 raise
             return ""
         return str(RecreatedError(obj, state)) if obj is not None else ""
@@ -182,106 +170,13 @@ def _add_lost_objects(
     for change in preview.changes:
         note = ""
         if change.op is Op.DELETE and (found := lost.get((change.urn, change.object))):
-            note = _LOST_NOTE if found.retain_on_delete else _OLD_NOTE
+            note = LOST_NOTE if found.retain_on_delete else _OLD_NOTE
         elif change.op is Op.REPLACE and former_urns.get(change.urn, change.urn) in urns:
-            note = _LOST_NOTE
+            note = LOST_NOTE
         changes.append(replace(change, note=note) if note else change)
     if refuses:
         problems |= {_build_lost_problem(found, components) for found in lost.values()}
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
-
-
-def _add_unrecorded_objects(
-    preview: Preview,
-    namespaces: Sequence[Resource],
-    resources: Iterable[Resource],
-    connect: ConnectProvider,
-    *,
-    refuses: bool,
-) -> Preview:
-    """Returns the preview with the objects that are not recorded, and go with their Namespace.
-
-    `namespaces` are those that are deleted, and `resources` the recorded objects. With `refuses`
-    each claim is a problem, else a warning: it may have been kept when its model was removed. All
-    others are a warning in any case: a controller may write them to each Namespace, and again after
-    they are deleted.
-    """
-    if not namespaces:
-        return preview
-    recorded = {found.object_key for found in resources}
-    kinds = _LISTED_KINDS | {
-        (str(found.raw["inputs"]["apiVersion"]), found.kind)
-        for found in resources
-        if found.is_object and "/" in found.id and _has_manifest(found)
-    }
-    problems, warnings = set(preview.problems), set(preview.messages)
-    for namespace in namespaces:
-        others = list[str]()
-        for obj in _list_unrecorded(namespace, kinds, recorded, connect(namespace)):
-            owners = obj["metadata"].get("ownerReferences") or ()
-            if obj["kind"] != _CLAIM:
-                # The owner is recorded, or is named itself.
-                if not any((owner["apiVersion"], owner["kind"]) in kinds for owner in owners):
-                    others.append(f"{obj['kind']} {obj['metadata']['name']}")
-                continue
-            if any(owner["kind"] == "Pod" for owner in owners):
-                # Such as that of an ephemeral volume: it has no data that would outlive the Pod.
-                continue
-            name = f"{_CLAIM} {object_name(obj['metadata'])}"
-            message = f"{name} is not recorded, and {_LOST_NOTE}"
-            if refuses:
-                next_step = f"undo the change, so that `namespace` is {namespace.id} again, or copy"
-                next_step += f" the data and delete {_describe_deletable(owners)}"
-                problem = Problem("", name, message, setting="namespace", next_step=next_step)
-                problems.add(problem)
-            else:
-                warnings.add(f"warning: {message}")
-        if others:
-            warnings.add(
-                f"warning: Namespace {namespace.id} is deleted with objects that are not recorded: "
-                f"{', '.join(sorted(others))}; next: move those that somebody needs to another "
-                "Namespace"
-            )
-    return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
-
-
-def _list_unrecorded(
-    namespace: Resource,
-    kinds: Iterable[tuple[str, str]],
-    recorded: Collection[ObjectIdentity],
-    provider: KubernetesProvider,
-) -> list[Object]:
-    """Returns the metadata of the objects in a Namespace that are not recorded."""
-    # One object may be listed in several API versions.
-    found = dict[ObjectIdentity, Object]()
-    for api_version, kind in sorted(kinds):
-        try:
-            listed = provider.list_kind(api_version, kind, namespace.id, metadata_only=True)
-        except ApiError as exc:
-            # A user without the right to list a kind may still delete the Namespace.
-            if _concerns_all_objects(exc):
-                raise
-            continue
-        for obj in listed:
-            id_ = object_name(obj["metadata"])
-            key = identify_object(build_type_token(obj), id_, namespace.provider_urn)
-            is_builtin = (kind, obj["metadata"]["name"]) in MADE_BY_KUBERNETES
-            if key not in recorded and not is_terminating(obj) and not is_builtin:
-                found[key] = obj
-    return list(found.values())
-
-
-def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:
-    """Describes what a user deletes to be rid of a claim: its controller would create it again."""
-    for owner in owners:
-        if owner.get("controller"):
-            return f"{owner['kind']} {owner['name']}, which owns the claim"
-    return "the claim"
-
-
-def _concerns_all_objects(error: ApiError) -> bool:
-    """Returns True for an outage and for refused credentials, which no single object causes."""
-    return error.is_outage or error.status == 401
 
 
 def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Problem:

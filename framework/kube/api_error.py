@@ -72,6 +72,11 @@ class ApiError(ClusterError):
         return self.status in _OUTAGES
 
     @property
+    def concerns_all_objects(self) -> bool:
+        """True for an outage and for refused credentials, which no single object causes."""
+        return self.is_outage or self.status == 401
+
+    @property
     def namespace_terminating(self) -> bool:
         """True when the object's Namespace is being deleted."""
         return any(cause.reason == "NamespaceTerminating" for cause in self.causes)

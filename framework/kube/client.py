@@ -18,13 +18,15 @@ from typing import Any, Self
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.connection import ApiConnection
-from framework.kube.objects import Object, is_terminating, object_name
+from framework.kube.objects import Object, group_of, is_terminating, object_name
 
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 # Seconds before each repetition of a write that came at the same time as another one.
 CONFLICT_PAUSES = (0.1, 0.3, 1.0)
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+# All kinds in one answer. A server behind the API server that does not answer is only marked in it.
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Objects in one answer of a list.
 PAGE = 500
 
@@ -166,8 +168,7 @@ class KubeClient:
         return found
 
     def _discover(self, api_version: str) -> dict[str, ServedKind]:
-        # The core group has no name and a path of its own: `/api/v1`, but `/apis/apps/v1`.
-        prefix = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        prefix = _prefix(api_version)
         try:
             answer = self.connection.request("GET", prefix, prefix)
         except ApiError as exc:
@@ -180,6 +181,39 @@ class KubeClient:
             for item in answer["resources"]
             if "/" not in item["name"]
         }
+
+    def list_namespaced_kinds(self) -> tuple[dict[tuple[str, str], str], list[str]]:
+        """Returns the apiVersion of each kind that is deleted with a Namespace, by group and kind.
+
+        Its objects can be listed and deleted. The apiVersion is the one that the server prefers.
+        The second value are the apiVersions whose kinds are unknown, because the server behind the
+        API server does not answer. ApiError for a server older than Kubernetes 1.30.
+        """
+        kinds: dict[tuple[str, str], str] = {}
+        unknown = []
+        for api_version, version in self._discover_all():
+            if version.get("freshness") == "Stale":
+                unknown.append(api_version)
+                continue
+            served = {}
+            for item in version["resources"]:
+                kind = str((item.get("responseKind") or {}).get("kind") or "")
+                is_namespaced = item["scope"] == "Namespaced"
+                served[kind] = ServedKind(_prefix(api_version), item["resource"], is_namespaced)
+                if kind and is_namespaced and {"list", "delete"} <= {*item["verbs"]}:
+                    kinds.setdefault((group_of(api_version), kind), api_version)
+            with self._lock:
+                self._served[api_version] = served
+        return kinds, unknown
+
+    def _discover_all(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yields each apiVersion and what the server says about it, the preferred ones first."""
+        for path in ("/api", "/apis"):
+            answer = self.connection.request("GET", path, path, accept=DISCOVERY)
+            for group in answer["items"]:
+                name = group["metadata"].get("name", "")
+                for version in group["versions"]:
+                    yield f"{name}/{version['version']}" if name else version["version"], version
 
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
         """Returns the object, or None when there is none."""
@@ -397,6 +431,11 @@ class KubeClient:
         served = self.served_kind(api_version, kind)
         scope = f"/namespaces/{namespace}" if served.namespaced and namespace else ""
         return f"{served.prefix}{scope}/{served.plural}" + (f"/{name}" if name else "")
+
+
+def _prefix(api_version: str) -> str:
+    # The core group has no name and a path of its own: `/api/v1`, but `/apis/apps/v1`.
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
 
 
 def _parse_event(line: str, where: str) -> tuple[str, Object]:

@@ -125,12 +125,16 @@ def belongs_to_release(obj: Object, releases: Collection[str]) -> bool:
 
     A copy of such an object has the annotations of the Release, too, but Helm did not write it.
     """
+    metadata = obj["metadata"]
+    namespace, labels = metadata.get("namespace"), metadata.get("labels") or {}
+    if obj["kind"] == "Secret" and labels.get("owner") == "helm":
+        # Helm records the Release in it.
+        return f"{namespace}/{labels.get('name')}" in releases
     if _HELM_MANAGERS.isdisjoint(writers(obj)):
         return False
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = metadata.get("annotations") or {}
     if "helm.sh/hook" in annotations:
         # Helm does not annotate the objects of hooks with their Release.
-        namespace = obj["metadata"].get("namespace")
         return any(id_.rpartition("/")[0] == namespace for id_ in releases)
     parts = (annotations.get(f"meta.helm.sh/release-{key}", "") for key in ("namespace", "name"))
     return "/".join(parts) in releases

@@ -149,6 +149,10 @@ class ObjectReader:
         """Returns the apiVersion in which the server has a kind; "" if it does not have it."""
         return self._client.find_served_version(group, kind)
 
+    def list_namespaced_kinds(self) -> tuple[dict[tuple[str, str], str], list[str]]:
+        """Returns the kinds that are deleted with their Namespace, see the client."""
+        return self._client.list_namespaced_kinds()
+
     def _try_list(self, scope: Scope) -> tuple[dict[str, Object] | None, ClusterError | None]:
         try:
             return self._list(scope), None

@@ -24,10 +24,11 @@ from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError
 from framework.kube.object_diff import compare_objects
-from framework.kube.objects import ObjectState, object_name
+from framework.kube.objects import ObjectState, group_of, object_name
 from framework.kube.ownership import RecordedNameTakenError
 from framework.kube.prediction import ObjectDiff
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import NAMESPACED_KINDS
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
 
 FAKE_CLI = PulumiCli(Path("pulumi"), "v3.274.1", "", built=False)
@@ -90,10 +91,9 @@ class FakeCluster:
     Rollouts of the ids in `bad` fail, writes of those in `refused` fail, and deletions of those in
     `held` never end. Writes of those in `unanswered` arrive, and a proxy answers with 504. Objects
     of the ids in `taken` are of others, and so are those in `recreated`, which have other UIDs than
-    the recorded ones. `looked_at` are the ids that were read before a deletion. `uids` maps other
-    kubeconfigs to the UIDs of their clusters. The CLI is seen to write those in `written`. While
-    `gate` is set and not open,
-    rollouts wait for it.
+    the recorded ones. `looked_at` are the ids that were read before a deletion. The kinds in
+    `forbidden` may not be listed. `uids` maps other kubeconfigs to the UIDs of their clusters. The
+    CLI is seen to write those in `written`. While `gate` is set and not open, rollouts wait for it.
     """
 
     def __init__(self) -> None:
@@ -109,6 +109,7 @@ class FakeCluster:
         self.taken: set[str] = set()
         self.recreated: set[str] = set()
         self.looked_at: list[str] = []
+        self.forbidden: set[str] = set()
         self.written: set[str] = set()
         self.gate: threading.Event | None = None
         self.waiting = threading.Event()
@@ -225,9 +226,16 @@ class FakeCluster:
     def find_served_version(self, group: str, kind: str) -> str:
         return ""
 
+    def list_namespaced_kinds(self) -> tuple[dict[tuple[str, str], str], list[str]]:
+        served = {kind: live["apiVersion"] for (kind, _), live in self.objects.items()}
+        served |= {**NAMESPACED_KINDS, **dict.fromkeys(self.forbidden, "example.com/v1")}
+        return {(group_of(version), kind): version for kind, version in served.items()}, []
+
     def list_kind(
         self, api_version: str, kind: str, namespace: str, *, metadata_only: bool
     ) -> list[dict[str, Any]]:
+        if kind in self.forbidden:
+            raise ApiError(kind, 403, "Forbidden", "may not be listed")
         return [
             {**live, "metadata": {"uid": f"uid-{kind}-{id_}", **live["metadata"]}}
             for (found, id_), live in sorted(self.objects.items())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from framework.core.changes import Change, Op, Preview
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
+from framework.kube.api_error import ApiError
 from tests.engines.fakes import FakeCluster, Stack, check_changes
 
 NAMESPACE, CLAIM = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim"
@@ -153,29 +155,114 @@ def test_claim_that_goes_with_its_pod_is_not_lost(
         assert problem.next_step.endswith(f"copy the data and delete {deleted}")
 
 
+def add(
+    cluster: FakeCluster, api_version: str, kind: str, name: str, *owners: Any, **metadata: Any
+) -> Any:
+    """Adds an object to the Namespace `old`, and returns a reference to it as an owner."""
+    metadata |= {"name": name, "namespace": "old", "ownerReferences": list(owners)}
+    obj = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+    cluster.objects[kind, f"old/{name}"] = obj
+    return {"apiVersion": api_version, "kind": kind, "name": name, "controller": True}
+
+
+def read_warnings(cluster: FakeCluster, *recorded: Resource) -> tuple[str, ...]:
+    """Returns the warnings about the deletion of the Namespace `old`."""
+    namespace = build("old", NAMESPACE)
+    change = Change(namespace.urn, NAMESPACE, "old", Op.DELETE, object="old")
+    found = check_changes([change], [namespace, *recorded], cluster)
+    assert not found.problems
+    return found.messages
+
+
 def test_objects_of_others_are_named_before_they_go_with_their_namespace() -> None:
     """Only those that no other named or recorded object owns, and that somebody made."""
-    namespace, cluster = build("old", NAMESPACE), FakeCluster()
+    cluster = FakeCluster()
     inputs = {"apiVersion": "example.com/v1", "kind": "Cache", "metadata": {"name": "ours"}}
     ours = build("old/ours", "kubernetes:example.com/v1:Cache", inputs=inputs)
-    replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web"}
-    operator = {"apiVersion": "example.com/v1", "kind": "Database", "name": "db"}
-    for api_version, kind, name, *owners in (
-        ("example.com/v1", "Cache", "ours"),
-        ("example.com/v1", "Cache", "theirs"),
-        ("v1", "Secret", "token"),
-        ("v1", "Pod", "shell"),
-        ("v1", "Pod", "web-1", replica_set),
-        ("apps/v1", "StatefulSet", "db", operator),
+    add(cluster, "example.com/v1", "Cache", "ours")
+    add(cluster, "example.com/v1", "Cache", "theirs")
+    add(cluster, "keda.sh/v1alpha1", "ScaledObject", "theirs")
+    add(cluster, "rbac.authorization.k8s.io/v1", "RoleBinding", "theirs")
+    add(cluster, "v1", "Secret", "token")
+    add(cluster, "v1", "Pod", "shell")
+    add(cluster, "v1", "Pod", "web-1", {"apiVersion": "apps/v1", "kind": "ReplicaSet"})
+    add(cluster, "apps/v1", "StatefulSet", "db", {"apiVersion": "cluster/v1", "kind": "Tenant"})
+    for api_version, kind, name in (
         ("v1", "ConfigMap", "kube-root-ca.crt"),
         ("v1", "ServiceAccount", "default"),
+        ("v1", "Endpoints", "web"),
+        ("v1", "Event", "web.1"),
+        ("discovery.k8s.io/v1", "EndpointSlice", "web-1"),
+        ("coordination.k8s.io/v1", "Lease", "operator"),
     ):
-        metadata = {"name": name, "namespace": "old", "ownerReferences": owners}
-        obj = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-        cluster.objects[kind, f"old/{name}"] = obj
-    change = Change(namespace.urn, NAMESPACE, "old", Op.DELETE, object="old")
-    found = check_changes([change], [namespace, ours], cluster)
-    assert not found.problems
-    [message] = found.messages
-    named = "Cache theirs, Pod shell, Secret token, StatefulSet db"
-    assert f"objects that are not recorded: {named}; next:" in message
+        add(cluster, api_version, kind, name)
+    assert read_warnings(cluster, ours) == (
+        "warning: Namespace old is deleted with objects that are not recorded: Cache theirs, Pod "
+        "shell, RoleBinding theirs, ScaledObject theirs, Secret token, StatefulSet db; next: move "
+        "those that somebody needs to another Namespace",
+    )
+
+
+def test_long_list_of_objects_of_others_is_cut() -> None:
+    cluster = FakeCluster()
+    for number in range(12):
+        add(cluster, "v1", "ConfigMap", f"theirs-{number:02}")
+    [warning] = read_warnings(cluster)
+    assert "ConfigMap theirs-07 and 4 more; next:" in warning
+
+
+def test_objects_of_a_recorded_release_are_not_those_of_others() -> None:
+    release = build("old/redis", "kubernetes:helm.sh/v3:Release", inputs={"chart": "redis"})
+    cluster = FakeCluster()
+    annotations = {f"meta.helm.sh/release-{key}": "redis" for key in ("name", "namespace")}
+    annotations["meta.helm.sh/release-namespace"] = "old"
+
+    def install(kind: str, name: str, manager: str) -> Any:
+        entry = {"manager": manager, "operation": "Update", "apiVersion": "v1"}
+        fields = {"annotations": annotations, "managedFields": [entry]}
+        return add(cluster, "example.com/v1", kind, name, **fields)
+
+    # What an operator makes of an object of the Release does not have the annotations.
+    add(cluster, "v1", "Pod", "redis-0", install("Redis", "redis", "helm"))
+    labels = {"owner": "helm", "name": "redis"}
+    add(cluster, "v1", "Secret", "sh.helm.release.v1.redis.v1", labels=labels)
+    assert read_warnings(cluster, release) == ()
+    install("Redis", "copy", "kubectl-client-side-apply")
+    add(cluster, "v1", "Secret", "sh.helm.release.v1.other.v1", labels={**labels, "name": "other"})
+    [warning] = read_warnings(cluster, release)
+    assert ": Redis copy, Secret sh.helm.release.v1.other.v1; next:" in warning
+
+
+def make_ray_service(cluster: FakeCluster) -> Resource:
+    """Adds a RayService with all that its operator makes of it, and returns its record."""
+    inputs = {"apiVersion": "example.com/v1", "kind": "RayService", "metadata": {"name": "llm"}}
+    service = add(cluster, "example.com/v1", "RayService", "llm")
+    ray_cluster = add(cluster, "example.com/v1", "RayCluster", "llm-x", service)
+    for number in range(3):
+        add(cluster, "v1", "Pod", f"llm-{number}", ray_cluster)
+    return build("old/llm", "kubernetes:example.com/v1:RayService", inputs=inputs)
+
+
+def test_objects_that_a_recorded_one_owns_in_two_steps_are_not_those_of_others() -> None:
+    cluster = FakeCluster()
+    assert read_warnings(cluster, make_ray_service(cluster)) == ()
+
+
+@pytest.mark.parametrize("kind", ["RayCluster", "RayService"])
+def test_kind_that_may_not_be_listed_is_named(kind: str) -> None:
+    """And an owner of this kind in place of its Pods, unless it is recorded."""
+    cluster = FakeCluster()
+    cluster.forbidden = {kind, "Secret"}
+    named = "objects that are not recorded: RayCluster llm-x"
+    what = named if kind == "RayCluster" else "all that is in it"
+    [warning] = read_warnings(cluster, make_ray_service(cluster))
+    assert f"deleted with {what}; could not be listed: {kind}, Secret; next:" in warning
+
+
+def test_server_that_does_not_tell_its_kinds_is_asked_for_the_well_known_ones() -> None:
+    cluster = FakeCluster()
+    add(cluster, "v1", "Secret", "token")
+    add(cluster, "example.com/v1", "Cache", "theirs")
+    cluster.list_namespaced_kinds = Mock(side_effect=ApiError("/api", 406, "", ""))  # type: ignore[method-assign]
+    [warning] = read_warnings(cluster)
+    assert "recorded: Secret token; could not be listed: all other kinds; next:" in warning

@@ -6,7 +6,8 @@ import base64
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ import yaml
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError, build_api_error
 from framework.kube.client import KindNotServedError, KubeClient
-from framework.kube.connection import encode_body
+from framework.kube.connection import ApiConnection, encode_body
 from tests.kube.objects import config_map, secret
 
 
@@ -185,6 +186,41 @@ def test_version_of_a_kind_is_the_one_that_the_server_prefers(
     kube: KubeClient, group: str, kind: str, api_version: str
 ) -> None:
     assert kube.find_served_version(group, kind) == api_version
+
+
+@pytest.mark.cluster
+def test_kinds_that_are_deleted_with_a_namespace_are_those_of_the_server(kube: KubeClient) -> None:
+    kinds, unknown = kube.list_namespaced_kinds()
+    assert unknown == []
+    assert kinds["autoscaling", "HorizontalPodAutoscaler"] == "autoscaling/v2"
+    assert kinds["rbac.authorization.k8s.io", "RoleBinding"] == "rbac.authorization.k8s.io/v1"
+    assert kinds["", "Secret"] == "v1"
+    # The first is in no Namespace, and the others are never stored.
+    for key in (
+        ("", "Node"),
+        ("", "Binding"),
+        ("authorization.k8s.io", "LocalSubjectAccessReview"),
+    ):
+        assert key not in kinds
+
+
+def test_kinds_of_a_server_behind_the_api_server_may_be_unknown() -> None:
+    def describe(kind: str, *verbs: str) -> dict[str, Any]:
+        response = {"responseKind": {"kind": kind}} if kind else {}
+        return {**response, "resource": "x", "scope": "Namespaced", "verbs": [*verbs]}
+
+    def answer(verb: str, path: str, where: str, **options: Any) -> dict[str, Any]:
+        if path == "/api":
+            return {"items": []}
+        resources = [describe("PodMetrics", "get", "list"), describe("Rule", "list", "delete")]
+        versions = [{"version": version, "resources": resources} for version in ("v1", "v1beta1")]
+        old = [{"version": "v1beta1", "resources": [describe("")], "freshness": "Stale"}]
+        current = {"metadata": {"name": "example.com"}, "versions": versions}
+        return {"items": [current, {"metadata": {"name": "metrics.k8s.io"}, "versions": old}]}
+
+    client = KubeClient(cast(ApiConnection, SimpleNamespace(request=answer)))
+    kinds = {("example.com", "Rule"): "example.com/v1"}
+    assert client.list_namespaced_kinds() == (kinds, ["metrics.k8s.io/v1beta1"])
 
 
 @pytest.mark.cluster

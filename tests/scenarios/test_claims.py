@@ -129,6 +129,8 @@ def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
     kube.create({**former, "spec": spec}, manager="tests")
     token = {"apiVersion": "v1", "kind": "Secret", "metadata": {**metadata, "name": "token"}}
     kube.create(token, manager="tests")
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": []}
+    kube.create({**role, "metadata": {**metadata, "name": "reader"}}, manager="tests")
 
     project.edit("environments/dev/environment.yaml", namespace, f"{namespace}-2")
     for verb in (["preview"], ["up", "--yes"]):
@@ -137,13 +139,13 @@ def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
         shown = " ".join(run.stdout.split())
         assert f"PersistentVolumeClaim {namespace}/churn-weights is kept" in shown
         assert f"PersistentVolumeClaim {namespace}/former is not recorded" in shown
-        assert "objects that are not recorded: Secret token; next" in shown
+        assert "objects that are not recorded: Role reader, Secret token; next" in shown
     assert find_claim(kube, namespace) is not None
 
     project.edit("environments/dev/environment.yaml", f"{namespace}-2", namespace)
     shown = " ".join(run_verb(project, engine, "destroy", "--yes").split())
     assert "churn-weights: is deleted with its Namespace" in shown
     assert "former is not recorded, and is deleted with its Namespace" in shown
-    assert "objects that are not recorded: Secret token; next" in shown
+    assert "objects that are not recorded: Role reader, Secret token; next" in shown
     kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
     kube.delete("storage.k8s.io/v1", "StorageClass", namespace, propagation="Background")

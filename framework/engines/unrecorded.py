@@ -1,0 +1,227 @@
+"""Names the objects that are not recorded and are deleted with their Namespace.
+
+The deletion of a Namespace deletes objects of every kind in it. So the kinds are those that the
+server has, and not those of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from framework.core.changes import Preview, Problem
+from framework.core.suggestions import list_names
+from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.recorded import RELEASE
+from framework.engines.state.checkpoint import Resource, identify_object
+from framework.kinds.kind import build_type_token
+from framework.kube.api_error import ApiError
+from framework.kube.objects import (
+    MADE_BY_KUBERNETES,
+    Object,
+    group_of,
+    is_terminating,
+    object_name,
+)
+from framework.kube.ownership import belongs_to_release
+from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import NAMESPACED_KINDS
+
+LOST_NOTE = "is deleted with its Namespace, and its data with it"
+_CLAIM = "PersistentVolumeClaim"
+# Kubernetes makes the objects of these kinds: for its own use, or from other objects.
+_KINDS_OF_KUBERNETES = frozenset(
+    {
+        ("", "Endpoints"),
+        ("", "Event"),
+        ("apps", "ControllerRevision"),
+        ("certificates.k8s.io", "PodCertificateRequest"),
+        ("coordination.k8s.io", "Lease"),
+        ("coordination.k8s.io", "LeaseCandidate"),
+        ("discovery.k8s.io", "EndpointSlice"),
+        ("events.k8s.io", "Event"),
+        ("storage.k8s.io", "CSIStorageCapacity"),
+    }
+)
+
+
+# The group and the kind.
+_Kind = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The metadata of the objects in a Namespace, and the kinds that were listed or could not be.
+
+    `unknown` names kinds that the server does not tell.
+    """
+
+    objects: tuple[Object, ...]
+    listed: frozenset[_Kind]
+    unlisted: frozenset[_Kind]
+    unknown: tuple[str, ...]
+
+
+def add_unrecorded_objects(
+    preview: Preview,
+    namespaces: Iterable[Resource],
+    resources: Sequence[Resource],
+    connect: Callable[[Resource], KubernetesProvider],
+    *,
+    refuses: bool,
+) -> Preview:
+    """Returns the preview with the objects that are not recorded, and go with their Namespace.
+
+    `namespaces` are those that are deleted, and `resources` the recorded ones. With `refuses`
+    each claim is a problem, else a warning: it may have been kept when its model was removed, and
+    its data is lost, whoever made it. All others are a warning in any case: a controller may write
+    them to each Namespace, and again after they are deleted.
+    """
+    problems, warnings = set(preview.problems), set(preview.messages)
+    for namespace in namespaces:
+        contents = _read_contents(connect(namespace), namespace.id)
+        recorded = _RecordedObjects(namespace.provider_urn, resources)
+        objects = _list_unrecorded(contents.objects, recorded)
+        for claim in _list_claims(objects):
+            name = f"{_CLAIM} {object_name(claim['metadata'])}"
+            message = f"{name} is not recorded, and {LOST_NOTE}"
+            if refuses:
+                next_step = (
+                    f"undo the change, so that `namespace` is {namespace.id} again, or copy the "
+                    f"data and delete {_describe_deletable(_list_owners(claim))}"
+                )
+                problem = Problem("", name, message, setting="namespace", next_step=next_step)
+                problems.add(problem)
+            else:
+                warnings.add(f"warning: {message}")
+        others = sorted(_name_others(objects, contents, recorded))
+        if warning := _describe_others(namespace.id, others, contents):
+            warnings.add(warning)
+    return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+
+class _RecordedObjects:
+    """The recorded objects and Helm Releases of one cluster."""
+
+    def __init__(self, provider_urn: str, resources: Sequence[Resource]) -> None:
+        self._provider_urn = provider_urn
+        self._keys = {found.object_key for found in resources}
+        self._releases = {
+            found.id
+            for found in resources
+            if found.type == RELEASE and found.provider_urn == provider_urn
+        }
+
+    def has(self, obj: Mapping[str, Any]) -> bool:
+        """Returns whether an object is recorded."""
+        name = object_name(obj["metadata"])
+        return identify_object(build_type_token(obj), name, self._provider_urn) in self._keys
+
+    def installs(self, obj: Object) -> bool:
+        """Returns whether an object belongs to a recorded Helm Release."""
+        return belongs_to_release(obj, self._releases)
+
+
+def _read_contents(provider: KubernetesProvider, namespace: str) -> _Contents:
+    """Lists what is in a Namespace. ClusterError if the server does not serve requests."""
+    try:
+        kinds, unknown = provider.list_namespaced_kinds()
+    except ApiError as exc:
+        if exc.concerns_all_objects:
+            raise
+        # A server older than Kubernetes 1.30.
+        versions = {**NAMESPACED_KINDS, "Secret": "v1"}
+        kinds = {(group_of(version), kind): version for kind, version in versions.items()}
+        unknown = ["all other kinds"]
+
+    def list_kind(key: _Kind) -> list[Object] | None:
+        try:
+            return provider.list_kind(kinds[key], key[1], namespace, metadata_only=True)
+        except ApiError as exc:
+            # A user without the right to list a kind may still delete the Namespace.
+            if exc.concerns_all_objects:
+                raise
+            return None
+
+    keys = sorted(kinds.keys() - _KINDS_OF_KUBERNETES)
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="contents") as pool:
+        found = dict(zip(keys, pool.map(list_kind, keys), strict=True))
+    return _Contents(
+        tuple(obj for objects in found.values() for obj in objects or ()),
+        frozenset(key for key, objects in found.items() if objects is not None),
+        frozenset(key for key, objects in found.items() if objects is None),
+        tuple(unknown),
+    )
+
+
+def _list_unrecorded(objects: Sequence[Object], recorded: _RecordedObjects) -> list[Object]:
+    """Returns the objects that are not recorded and not being deleted already."""
+    # By UID, since some objects are listed in several API groups.
+    found = {str(obj["metadata"]["uid"]): obj for obj in objects}
+    for obj in objects:
+        if recorded.has(obj) or is_terminating(obj):
+            found.pop(str(obj["metadata"]["uid"]), None)
+    return list(found.values())
+
+
+def _list_claims(objects: Iterable[Object]) -> Iterator[Object]:
+    for obj in objects:
+        # The claim of an ephemeral volume has no data that would outlive the Pod.
+        is_of_pod = any(owner["kind"] == "Pod" for owner in _list_owners(obj))
+        if obj["kind"] == _CLAIM and not is_of_pod:
+            yield obj
+
+
+def _name_others(
+    objects: Iterable[Object], contents: _Contents, recorded: _RecordedObjects
+) -> set[str]:
+    """Returns the names of objects that are no claims, and that others made.
+
+    An object is left out if the kind of an owner is listed: the owner is recorded, belongs to a
+    recorded Helm Release, or is named itself. An owner of a kind that could not be listed is named
+    in place of all that it owns.
+    """
+    names = set()
+    for obj in objects:
+        name = str(obj["metadata"]["name"])
+        is_builtin = (obj["kind"], name) in MADE_BY_KUBERNETES
+        if obj["kind"] == _CLAIM or is_builtin or recorded.installs(obj):
+            continue
+        owners = {
+            (group_of(found["apiVersion"]), found["kind"]): found for found in _list_owners(obj)
+        }
+        if not contents.listed.isdisjoint(owners):
+            continue
+        named: Mapping[str, Any] = {**obj, "name": name}
+        named = next((owners[key] for key in owners if key in contents.unlisted), named)
+        metadata = {"name": named["name"], "namespace": obj["metadata"]["namespace"]}
+        if not recorded.has({**named, "metadata": metadata}):
+            names.add(f"{named['kind']} {named['name']}")
+    return names
+
+
+def _describe_others(namespace: str, names: Sequence[str], contents: _Contents) -> str:
+    """Returns the warning about the objects of others in a Namespace; "" if there are none."""
+    unlisted = [*sorted(kind for _, kind in contents.unlisted), *contents.unknown]
+    if not names and not unlisted:
+        return ""
+    what = f"objects that are not recorded: {list_names(names)}" if names else "all that is in it"
+    rest = f"; could not be listed: {list_names(unlisted)}" if unlisted else ""
+    return (
+        f"warning: Namespace {namespace} is deleted with {what}{rest}; next: move those that "
+        "somebody needs to another Namespace"
+    )
+
+
+def _list_owners(obj: Object) -> list[Mapping[str, Any]]:
+    return list(obj["metadata"].get("ownerReferences") or ())
+
+
+def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:
+    """Describes what a user deletes to be rid of a claim: its controller would create it again."""
+    for owner in owners:
+        if owner.get("controller"):
+            return f"{owner['kind']} {owner['name']}, which owns the claim"
+    return "the claim"
