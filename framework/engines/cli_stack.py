@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from framework.core.errors import EngineError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
+from framework.core.suggestions import list_names
 from framework.engines.base import Request
 from framework.engines.cli_events import EventReader, event_to_json
 from framework.engines.interrupts import InterruptibleCommand
@@ -345,16 +346,20 @@ def check_pending_creates(operations: Iterable[Mapping[str, Any]]) -> None:
 
 
 def describe_pending_creates(operations: Iterable[Mapping[str, Any]]) -> str:
-    """Returns what the user must do about a pending create; "" if none is pending."""
-    for operation in operations:
-        if operation["type"] == "creating":
-            created = Resource(operation["resource"])
-            return (
-                f"an earlier command was interrupted while it created {created.kind} "
-                f"{created.name}, and nothing shows whether it did; look at the object, then "
-                "drop the operation with `pulumi stack export | pulumi stack import`"
-            )
-    return ""
+    """Returns what the user must do about pending creates; "" if none is pending.
+
+    All are named, also those whose object is known to exist: the import drops each of them.
+    """
+    pending = [Resource(found["resource"]) for found in operations if found["type"] == "creating"]
+    if not pending:
+        return ""
+    names = list_names([f"{created.kind} {created.name}" for created in pending])
+    return (
+        f"an earlier command was interrupted while it created {names}, and it is not known "
+        "whether all of that exists; look at each object, and delete it if the files no longer "
+        "have it; then drop these operations with `pulumi stack export | pulumi stack import`; "
+        "`up` records the other objects"
+    )
 
 
 def _describe_wrong_passphrase(project: Project, stack: str) -> str:

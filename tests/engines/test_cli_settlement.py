@@ -177,6 +177,32 @@ def test_pending_create_is_a_problem_if_the_record_of_an_old_object_must_go(stac
     assert "interrupted while it created ConfigMap x" in problem.message
 
 
+def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack: Stack) -> None:
+    """One of them is undecided, so the other one is not recorded either."""
+    leave_old_object(stack)
+    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    record = fake.exported.resources[-1]
+    pending: list[Any] = []
+    for name in ("a", "b"):
+        metadata = {"name": name, "namespace": "ns"}
+        inputs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        urn = f"{record.urn.rpartition('::')[0]}::{name}"
+        raw = record.with_fields(urn=urn, id="", inputs=inputs, outputs={}, delete=None).raw
+        pending.append({"type": "creating", "resource": raw})
+    stack.cluster.objects["ConfigMap", "ns/a"] = pending[0]["resource"]["inputs"]
+    pending[1]["resource"]["parent"] = f"{record.urn}-gone"
+    fake.exported = replace(fake.exported, pending=tuple(pending))
+    compress_state(stack)
+    stack.cluster.recreated = {"ns/x-1"}
+    opened, messages = engine._settle_in_memory(request, fake.open(stack))
+    assert "ConfigMap a was created and not recorded" in messages[1]
+    assert "ConfigMap b cannot be looked up" in messages[2]
+    preview = add_pending_deletions(Preview(()), opened, request)
+    [problem] = engine._check_deletions(request, opened, preview).preview.problems
+    assert "interrupted while it created ConfigMap a, ConfigMap b, and it is not" in problem.message
+    assert "delete it if the files no longer have it; then drop these" in problem.message
+
+
 def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.program(_PROGRAM)
     stack.up()
