@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framework.cli.session import Session, open_session
+from framework.core.changes import Op
 from framework.core.errors import FrameworkError, StateError, UsageError
 from framework.core.exit_codes import ExitCode
 from framework.core.git import find_prefix
@@ -104,8 +105,9 @@ def check_stack(root: Path, options: argparse.Namespace) -> DriftReport:
                 f"deploy it with `make up ENV={session.plan.stack.environment}`, or run where its "
                 "state is"
             )
-        report = compare_session(session, recorded)
-        report = _add_refresh(session, report, recorded)
+        refresh = _RefreshCheck(session)
+        report = compare_session(session, recorded, check_refresh=refresh.run)
+        report = refresh.add_to(report, recorded)
         # Last, so that it covers the whole check.
         return _warn_of_other_command(session, report, recorded)
 
@@ -117,7 +119,11 @@ def read_recorded(session: Session, *, accepts_recreated: bool = False) -> Recor
 
 
 def compare_session(
-    session: Session, recorded: RecordedObjects, *, accepts_recreated: bool = False
+    session: Session,
+    recorded: RecordedObjects,
+    *,
+    accepts_recreated: bool = False,
+    check_refresh: Callable[[], Mapping[str, Op]] = dict,
 ) -> DriftReport:
     """Compares the recorded objects with their cluster; the findings have their ids."""
     # With MODEL= the findings are selected afterwards, for the reason in `read_recorded`.
@@ -127,6 +133,7 @@ def compare_session(
         recorded,
         unplanned=session.unplanned,
         accepts_recreated=accepts_recreated,
+        check_refresh=check_refresh,
     )
     warnings = report.warnings
     if session.unused_files:
@@ -160,19 +167,36 @@ def _concerns(finding: Finding, selected: Collection[str], recorded: RecordedObj
     )
 
 
-def _add_refresh(session: Session, report: DriftReport, recorded: RecordedObjects) -> DriftReport:
-    """Adds the verdict of `pulumi refresh`, if the engine runs it."""
-    try:
-        changed = session.engine.check_refresh(session.request)
-    except RefreshLocksError as exc:
-        warning = f"warning: pulumi refresh --preview-only: not run: {exc}"
-        return replace(report, warnings=(*report.warnings, warning))
-    except FrameworkError as exc:
-        problem = f"pulumi refresh --preview-only: {exc}"
-        return replace(report, problems=(*report.problems, problem))
-    if changed is None:
-        return report
-    return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
+class _RefreshCheck:
+    """`pulumi refresh --preview-only`, if the engine runs it, and what came of it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._ops: Mapping[str, Op] | None = None
+        self._warnings: tuple[str, ...] = ()
+        self._problems: tuple[str, ...] = ()
+
+    def run(self) -> Mapping[str, Op]:
+        """Returns what a refresh would do to each record; {} if it was not run, or failed."""
+        try:
+            self._ops = self._session.engine.check_refresh(self._session.request)
+        except RefreshLocksError as exc:
+            self._warnings = (f"warning: pulumi refresh --preview-only: not run: {exc}",)
+        except FrameworkError as exc:
+            self._problems = (f"pulumi refresh --preview-only: {exc}",)
+        return self._ops or {}
+
+    def add_to(self, report: DriftReport, recorded: RecordedObjects) -> DriftReport:
+        """Returns the report with the verdict of the refresh, or the reason why there is none."""
+        report = replace(
+            report,
+            warnings=(*report.warnings, *self._warnings),
+            problems=(*report.problems, *self._problems),
+        )
+        if self._ops is None:
+            return report
+        changed = frozenset(urn for urn, op in self._ops.items() if op is not Op.SAME)
+        return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
 
 
 def _warn_of_other_command(

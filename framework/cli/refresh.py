@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
         confirmation = Confirmation(session, options)
         if recorded.objects:
             report = compare_session(session, recorded, accepts_recreated=True)
+            if session.engine.name == "cli":
+                # Its refresh compares these as well, and shows them before the question.
+                report = replace(report, uncompared=())
             seconds = time.monotonic() - started
             run = DriftRun(options.environment, checked, (report,), seconds=seconds)
             print(f"\n{render_before_refresh(run, why=options.why)}", flush=True)

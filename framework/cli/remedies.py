@@ -87,7 +87,8 @@ def run_take(root: Path, options: argparse.Namespace) -> ExitCode:
         findings = find_companions(find_by_id(options.finding, report), known)
     if not findings:
         where = f" of {options.model}" if options.model else ""
-        limit = " in what could be checked" if report.problems else ""
+        is_limited = report.problems or report.uncompared
+        limit = " in what could be checked" if is_limited else ""
         print(f"No differences{where}{limit}.")
         return ExitCode.FAILED if report.problems else ExitCode.DONE
     result = take_findings(root, report.stack, findings, announce)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from framework.core.changes import Op
 from framework.core.commands import make_command
 from framework.core.errors import FrameworkError
 from framework.core.stack import Stack
@@ -30,8 +31,11 @@ from framework.engines.clusters import (
 from framework.engines.live_objects import ComparedObject, compare_with_cluster
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
+from framework.engines.urns import parse_urn
 from framework.kube.last_applied import compare_with_last_applied
 from framework.kube.objects import Object, object_name
+
+_CHANGED_FOR_CLI = "changed; `pulumi refresh --preview-only --diff` shows its fields"
 
 
 def find_drift(
@@ -43,6 +47,7 @@ def find_drift(
     today: date | None = None,
     with_sources: bool = True,
     accepts_recreated: bool = False,
+    check_refresh: Callable[[], Mapping[str, Op]] = dict,
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
@@ -51,6 +56,7 @@ def find_drift(
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
     behind each field, in seconds. `accepts_recreated` is for a refresh, which forgets the old one.
+    `check_refresh` is called for what only the CLI can read (`Engine.check_refresh`).
     """
     plan = None if unplanned is None else request.plan
     desired = DesiredObjects(plan, unplanned or frozenset())
@@ -60,15 +66,17 @@ def find_drift(
             clusters.connect(provider)
         compared, errors = _compare(recorded, clusters)
         foreign = find_foreign(request, recorded, clusters, desired)
+    only_cli, uncompared = _compare_by_cli(recorded, check_refresh())
     findings, pending, deletions = _collect(compared, recorded, desired, request)
-    findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired)])
+    findings = _fold_namespaces([*findings, *find_out_of_range(compared, desired), *only_cli])
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
         findings = add_sources(findings, request, plan)
     unscaled = find_unknown_ranges(compared, desired, recorded.objects)
     unknown = _describe_unknown(unscaled, foreign.undecided, request.stack)
     other_errors = {str(error) for _, error in errors} - foreign.described
-    unread = (*_list_unread([obj for obj, _ in errors], unscaled), *foreign.unread)
+    hidden = (Unread(finding.object_kind, finding.object) for finding in uncompared)
+    unread = (*_list_unread([obj for obj, _ in errors], unscaled), *foreign.unread, *hidden)
     drift, accepted, warnings = apply_accept_rules(
         sorted(findings, key=_sort_key),
         request.plan.accept if request.plan else (),
@@ -81,10 +89,11 @@ def find_drift(
         accepted=accepted,
         pending=tuple(sorted(pending | desired.find_new(recorded.objects))),
         deletions=tuple(sorted(deletions)),
-        objects=len(recorded.objects),
+        objects=len(recorded.objects) + len(recorded.others) - len(uncompared),
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
         problems=tuple(sorted({*other_errors, *foreign.problems, *unknown})),
+        uncompared=tuple(sorted(finding.label for finding in uncompared)),
         unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
     )
@@ -105,6 +114,31 @@ def _compare(
         on_error=lambda obj, error: errors.append((obj, error)),
     )
     return compared, errors
+
+
+def _compare_by_cli(
+    recorded: RecordedObjects, ops: Mapping[str, Op]
+) -> tuple[list[Finding], list[Finding]]:
+    """Returns the findings about what only the CLI can read, and one for each resource that it did
+    not read."""
+    resources = [
+        Finding(FindingKind.CHANGED, obj.type, obj.id, urn=obj.urn, model=obj.component)
+        for obj in recorded.objects
+        if obj.needs_cli
+    ]
+    for urn, component in recorded.others.items():
+        parts = parse_urn(urn)
+        resources.append(
+            Finding(FindingKind.CHANGED, parts.type, parts.name, urn=urn, model=component)
+        )
+    found = []
+    for finding in resources:
+        op = ops.get(finding.urn, Op.SAME)
+        if op is Op.DELETE:
+            found.append(replace(finding, kind=FindingKind.MISSING))
+        elif op is not Op.SAME:
+            found.append(replace(finding, note=_CHANGED_FOR_CLI))
+    return found, [finding for finding in resources if finding.urn not in ops]
 
 
 def _build_kubectl_options(request: Request, recorded: RecordedObjects) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from framework.core.commands import make_command
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule
 from framework.core.stack import Stack
@@ -148,8 +149,9 @@ class DriftReport:
     files changed since the last `up`. `deletions` are the objects that the files no longer have, so
     that the next `up` deletes them. `objects` and `models` count everything that was compared.
     `warnings` are about interrupted commands and rules without effect; `problems` name what could
-    not be checked, so a report with any is never clean. `unread` are the objects behind these
-    problems, and those of custom kinds that the account may not list.
+    not be checked, so a report with any is never clean. `uncompared` names the resources that only
+    the pulumi CLI can read, and did not read. `unread` are the objects behind all of these, and
+    those of custom kinds that the account may not list.
     """
 
     stack: Stack
@@ -162,6 +164,7 @@ class DriftReport:
     checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    uncompared: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
     kubectl_options: tuple[str, ...] = ()
     """The options with which kubectl talks to the cluster that was checked."""
@@ -170,10 +173,21 @@ class DriftReport:
 
     @property
     def clean(self) -> bool:
-        """True when everything was checked and nothing differs."""
+        """True when nothing differs, and everything but what is `uncompared` was checked."""
         return not self.findings and not self.problems
 
     @property
     def differences(self) -> int:
         """The number of findings that are drift."""
         return len(self.findings)
+
+    def list_warnings(self) -> tuple[str, ...]:
+        """Returns the warnings, and one that names what was not compared."""
+        if not self.uncompared:
+            return self.warnings
+        # All names: nothing else in the report says that a resource was not compared.
+        return (
+            *self.warnings,
+            f"warning: {', '.join(self.uncompared)}: not compared, because only the pulumi CLI can "
+            f"read it; next: `{make_command('drift', self.stack.environment)} ENGINE=cli`",
+        )

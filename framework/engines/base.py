@@ -130,6 +130,11 @@ class RecordedObject:
         return self.type.rpartition(":")[2]
 
     @property
+    def needs_cli(self) -> bool:
+        """True for what only the CLI can read: the inputs of a Helm Release are no object."""
+        return not self.inputs.get("kind")
+
+    @property
     def state(self) -> ObjectState:
         """A copy in the form that the provider of a cluster takes."""
         return ObjectState(self.id, dict(self.inputs), dict(self.outputs))
@@ -142,7 +147,8 @@ class RecordedObjects:
 
     `messages` are warnings about interrupted commands, in the form of `Preview.messages`.
     `pending_deletions` are the types and ids of those old objects. `revision` identifies the state
-    that they were read from; "" for a state in a folder, whose locks show who works on it.
+    that they were read from; "" for a state in a folder, whose locks show who works on it. `others`
+    are the URNs of the resources that are not of Kubernetes, each with its nearest component.
     """
 
     objects: tuple[RecordedObject, ...]
@@ -150,6 +156,7 @@ class RecordedObjects:
     messages: tuple[str, ...] = ()
     pending_deletions: frozenset[tuple[str, str]] = frozenset()
     revision: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 Confirm = Callable[[Preview], bool]
@@ -185,8 +192,9 @@ class Engine(Protocol):
     def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
 
-    def check_refresh(self, request: Request) -> frozenset[str] | None:
-        """Returns the URNs whose record `pulumi refresh` would change; writes nothing.
+    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
+        """Returns what `pulumi refresh` would do to each record that it reads, by URN: SAME, UPDATE
+        or DELETE. Writes nothing.
 
         None from an engine that cannot run it."""
 

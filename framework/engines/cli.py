@@ -222,7 +222,7 @@ class CliEngine:
         return summarize_resources(self._open(request).export_checkpoint().resources)
 
     @interrupt_on_sigterm()
-    def check_refresh(self, request: Request) -> frozenset[str] | None:
+    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
         """Runs `pulumi refresh --preview-only --expect-no-changes`.
 
         Raises RefreshLocksError for a CLI that would lock the state for it.
@@ -235,7 +235,7 @@ class CliEngine:
         stack, targets = self._open(request), {}
         if request.components is not None:
             targets = read_stack(stack, request).build_recorded_target(request)
-        return frozenset(preview_refresh(stack, **targets))
+        return preview_refresh(stack, **targets)
 
     @interrupt_on_sigterm()
     def read_revision(self, request: Request) -> str:

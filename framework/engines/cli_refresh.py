@@ -28,6 +28,7 @@ from framework.kube.provider import KubernetesProvider
 
 # The CLI's error for `--expect-no-changes`.
 _CHANGES_PROPOSED = "no changes were expected"
+_REFRESH_OPS = {"same": Op.SAME, "refresh": Op.SAME, "delete": Op.DELETE}
 
 
 def needs_refresh(
@@ -67,22 +68,24 @@ def _is_as_recorded(provider: KubernetesProvider, obj: RecordedObject) -> bool:
 def preview_refresh(stack: CliStack, **options: Any) -> dict[str, Op]:
     """Runs `pulumi refresh --preview-only --expect-no-changes`.
 
-    Returns what a refresh would do to each record that it would change, by URN.
+    Returns what a refresh would do to each record that it reads, by URN: SAME, UPDATE or DELETE.
     """
     found: dict[str, Op] = {}
 
     def read(event: Any) -> None:
         step = event_to_json(event).get("resOutputsEvent") or {}
         metadata = step.get("metadata") or {}
-        op = metadata.get("op", "same")
-        if op not in ("same", "refresh"):
-            found[str(metadata["urn"])] = Op.DELETE if op == "delete" else Op.UPDATE
+        if metadata:
+            op = _REFRESH_OPS.get(metadata["op"], Op.UPDATE)
+            # The old resource of a replacement has the same URN.
+            if found.get(metadata["urn"], Op.SAME) is Op.SAME:
+                found[str(metadata["urn"])] = op
 
     try:
         stack.stream("preview_refresh", read, expect_no_changes=True, **options)
     except EngineError as exc:
         # With changes the CLI fails. That is the result of this preview, and no error.
-        if not found or _CHANGES_PROPOSED not in str(exc):
+        if {*found.values()} <= {Op.SAME} or _CHANGES_PROPOSED not in str(exc):
             raise
     return found
 

@@ -132,9 +132,7 @@ def compare_with_cluster(
     """
 
     def compare_one(obj: RecordedObject) -> ComparedObject | None:
-        if not obj.inputs.get("kind"):
-            if on_error is not None:
-                on_error(obj, EngineError(f"{obj.kind} {obj.id}: {_NO_OBJECT}"))
+        if obj.needs_cli:
             return None
         try:
             return _compare(obj, clusters, compare, listed)

@@ -137,15 +137,18 @@ def build_recorded_objects(
     `unseal` takes values from state, and returns them with each encrypted one as a `Secret`.
     """
     objects, providers, pending = [], {}, set()
+    others: dict[str, str] = {}
     for resource in resources:
         if resource.is_provider:
             providers[resource.urn] = reveal(unseal(resource.raw.get("inputs") or {}))
         # An object that is to be deleted is not compared: whatever it is now, it goes.
         if resource.is_object and resource.pending_delete:
             pending.add((resource.type, resource.id))
-        if not resource.is_object or resource.pending_delete:
+        if resource.pending_delete or not components.is_target(resource.urn):
             continue
-        if not components.is_target(resource.urn):
+        if resource.is_other:
+            others[resource.urn] = components.find_nearest(resource.urn)
+        if not resource.is_object:
             continue
         sealed_inputs = resource.raw.get("inputs") or {}
         inputs = unseal(sealed_inputs)
@@ -178,7 +181,7 @@ def build_recorded_objects(
                 ),
             )
         )
-    return RecordedObjects(tuple(objects), providers, messages, frozenset(pending))
+    return RecordedObjects(tuple(objects), providers, messages, frozenset(pending), others=others)
 
 
 def build_deletion(resource: Resource, components: Components) -> Change:

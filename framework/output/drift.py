@@ -71,7 +71,7 @@ def render_before_refresh(run: DriftRun, *, why: bool = False) -> str:
     """Renders the check at the beginning of a refresh, without advice on the next command."""
     blocks = _render_reports(run, None, why=why)
     if not run.findings:
-        blocks.append("No differences." if run.verdict is Verdict.CLEAN else "")
+        blocks.append(_render_clean(run) if run.verdict is Verdict.CLEAN else "")
     return render_visible("\n\n".join(filter(None, blocks)))
 
 
@@ -255,7 +255,7 @@ def list_messages(report: DriftReport) -> Iterator[str]:
     """Yields what could not be checked, and the warnings of the check."""
     for problem in report.problems:
         yield render_wrapped(f"NOT CHECKED  {problem}", then="  ")
-    for warning in report.warnings:
+    for warning in report.list_warnings():
         yield render_wrapped(warning, then="  ")
 
 
@@ -301,7 +301,7 @@ def render_rule(rule: AcceptRule | None) -> str:
 def render_next(run: DriftRun) -> str:
     """Returns the number of differences, the next commands, and the exit code."""
     if run.verdict is Verdict.CLEAN:
-        return "No differences."
+        return _render_clean(run)
     lines = []
     if run.findings:
         lines.append(f"{render_count(len(run.findings), 'difference')}.")
@@ -311,6 +311,11 @@ def render_next(run: DriftRun) -> str:
     first = f"   {name}: {command}" if name else ""
     lines[-1] = f"{lines[-1]}{first}      exit {EXIT_CODES[run.verdict]}"
     return "\n".join([*lines, *(f"{name}: {command}" for name, command in others)])
+
+
+def _render_clean(run: DriftRun) -> str:
+    is_limited = any(report.uncompared for report in run.reports)
+    return f"No differences{' in what was compared' if is_limited else ''}."
 
 
 def _build_kubectl_delete(run: DriftRun, finding: Finding) -> str:

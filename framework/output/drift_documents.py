@@ -123,8 +123,8 @@ class DriftedStack:
     """The check of one stack. `groups` are sorted by what they endanger, the worst first.
 
     `pending` are models whose files changed since the last `up`, `deletions` the objects that the
-    files no longer have, `problems` what could not be checked. `refresh` is null with the embedded
-    engine.
+    files no longer have, `problems` what could not be checked. `uncompared` are resources that only
+    the pulumi CLI can read, and did not read. `refresh` is null with the embedded engine.
     """
 
     stack: str
@@ -140,6 +140,7 @@ class DriftedStack:
     deletions: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    uncompared: tuple[str, ...]
     refresh: PulumiRefresh | None
 
 

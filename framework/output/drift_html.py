@@ -409,8 +409,8 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
         if report.refresh:
             items = [element("p", line) for line in describe_refresh(report.refresh)]
             yield _section("pulumi refresh", element("div", *items, kind="card"))
-        if report.warnings:
-            items = [element("p", warning) for warning in report.warnings]
+        if warnings := report.list_warnings():
+            items = [element("p", warning) for warning in warnings]
             yield _section("Warnings", element("div", *items, kind="card"))
 
 

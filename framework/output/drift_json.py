@@ -45,7 +45,7 @@ def build_drift(run: DriftRun, history: History | None = None) -> Drift:
         stack=stacks[0].stack if len(stacks) == 1 else run.environment,
         clean=run.verdict is Verdict.CLEAN,
         changes=tuple(map(_build_object, objects.values())),
-        messages=tuple(warning for report in run.reports for warning in report.warnings),
+        messages=tuple(warning for report in run.reports for warning in report.list_warnings()),
     )
 
 
@@ -70,8 +70,9 @@ def _build_stack(
         resolved=resolved,
         pending=report.pending,
         deletions=report.deletions,
-        warnings=report.warnings,
+        warnings=report.list_warnings(),
         problems=report.problems,
+        uncompared=report.uncompared,
         refresh=_build_refresh(report.refresh),
     )
 
@@ -98,6 +99,7 @@ def _build_failed(failed: FailedStack) -> DriftedStack:
         deletions=(),
         warnings=(),
         problems=(failed.reason,),
+        uncompared=(),
         refresh=None,
     )
 

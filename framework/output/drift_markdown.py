@@ -73,9 +73,13 @@ def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
 def render_verdict(run: DriftRun) -> str:
     """Returns the verdict in a few words: `12 differences`, `clean`, `not fully checked`."""
     count = render_count(len(run.findings), "difference") if run.findings else ""
-    if run.verdict is Verdict.FAILED:
-        return ", ".join(filter(None, ("not everything could be checked", count)))
-    return count or "clean"
+    uncompared = sum(len(report.uncompared) for report in run.reports)
+    parts = [
+        "not everything could be checked" if run.verdict is Verdict.FAILED else "",
+        count or ("clean" if run.verdict is Verdict.CLEAN else ""),
+        f"{render_count(uncompared, 'resource')} not compared" if uncompared else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _render_stacks(run: DriftRun) -> Iterator[str]:
@@ -86,7 +90,7 @@ def _render_stacks(run: DriftRun) -> Iterator[str]:
             f"{report.checked:%Y-%m-%d %H:%M} UTC"
         )
         yield from (f"\n**Not checked:** {_text(problem)}" for problem in report.problems)
-        yield from (f"\n> {_text(warning)}" for warning in report.warnings)
+        yield from (f"\n> {_text(warning)}" for warning in report.list_warnings())
     for failed in run.failed:
         yield f"\n**Not checked:** stack {_text(str(failed.stack))}: {_text(failed.reason)}"
 

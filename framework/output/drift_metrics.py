@@ -20,6 +20,7 @@ _METRICS = (
     ("findings", "Differences between the stack and its cluster."),
     ("accepted_findings", "Differences that a rule of drift.accept covers."),
     ("pending_models", "Models whose files changed since the last up."),
+    ("uncompared_resources", "Resources that only the pulumi CLI can read, and did not read."),
     ("success", "1 if everything could be checked, 0 if not."),
     ("last_check_timestamp_seconds", "Time of the last check."),
     (
@@ -54,6 +55,7 @@ def render_metrics(run: DriftRun, history: History | None = None) -> str:
         samples["findings"] += _count_findings(open_findings, labels)
         samples["accepted_findings"].append((labels, len(report.accepted)))
         samples["pending_models"].append((labels, len(report.pending)))
+        samples["uncompared_resources"].append((labels, len(report.uncompared)))
         complete = find_verdict(report) is not Verdict.FAILED
         samples["success"].append((labels, int(complete)))
         samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))

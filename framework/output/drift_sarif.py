@@ -83,11 +83,18 @@ def _build_invocation(run: DriftRun) -> dict[str, Any]:
         *(f"{report.stack}: {problem}" for report in run.reports for problem in report.problems),
         *(f"{failed.stack}: {failed.reason}" for failed in run.failed),
     ]
+    uncompared = [
+        f"{report.stack}: {name}: not compared, because only the pulumi CLI can read it"
+        for report in run.reports
+        for name in report.uncompared
+    ]
     return {
         "executionSuccessful": run.verdict is not Verdict.FAILED,
         "exitCode": EXIT_CODES[run.verdict],
         "toolExecutionNotifications": [
-            {"level": "error", "message": {"text": render_visible(problem)}} for problem in problems
+            {"level": level, "message": {"text": render_visible(text)}}
+            for level, texts in (("error", problems), ("warning", uncompared))
+            for text in texts
         ],
     }
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from framework.cli.drift import _concerns
+from framework.core.changes import Op
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule, Injector
 from framework.core.errors import ClusterError
@@ -159,6 +160,8 @@ def compare(
     replaced: frozenset[str] = frozenset(),
     pending_deletions: frozenset[tuple[str, str]] = frozenset(),
     unlisted: Sequence[Object] = (),
+    others: Mapping[str, str] | None = None,
+    refreshed: Mapping[str, Op] | None = None,
 ) -> DriftReport:
     objects = {}
     for obj in live:
@@ -167,11 +170,14 @@ def compare(
     providers = {"urn:provider": {"kubeconfig": "kubeconfig", "context": "here"}}
     return find_drift(
         request or Request(root, Stack.of("dev")),
-        RecordedObjects(tuple(recorded), providers, pending_deletions=pending_deletions),
+        RecordedObjects(
+            tuple(recorded), providers, pending_deletions=pending_deletions, others=others or {}
+        ),
         FakeCluster(objects, forbidden, replaced, unlisted).connect,
         unplanned=unplanned,
         today=TODAY,
         with_sources=False,
+        check_refresh=lambda: refreshed or {},
     )
 
 
@@ -711,13 +717,42 @@ def test_unreadable_object_hides_only_its_own_findings(root: Path) -> None:
     assert "forbidden as well: HorizontalPodAutoscaler; next: apply" in problem
 
 
-def test_helm_release_is_a_problem_and_the_rest_is_checked(root: Path) -> None:
-    namespace, other = build("Namespace", "ml", ""), build("ConfigMap", "other")
-    report = compare(root, [record(namespace), RELEASE], [namespace, other])
-    assert findings(report) == [("ml/other", FindingKind.FOREIGN, "no stack owns it")]
-    assert report.unread == (Unread("Release", "ml/redis"),)
-    (problem,) = report.problems
-    assert "only the pulumi CLI can read it" in problem
+TOKEN = "urn:pulumi:dev::test::random:index/randomPassword:RandomPassword::token"
+
+
+def test_what_only_the_cli_can_read_is_named_and_fails_no_check(root: Path) -> None:
+    namespace = build("Namespace", "ml", "")
+    recorded = [record(namespace), RELEASE]
+    report = compare(root, recorded, [namespace], others={TOKEN: ""})
+    assert (report.clean, report.objects) == (True, 1)
+    assert report.uncompared == ("RandomPassword token", "Release ml/redis")
+    assert report.unread == (Unread("Release", "ml/redis"), Unread("RandomPassword", "token"))
+    (warning,) = report.list_warnings()
+    assert "RandomPassword token, Release ml/redis: not compared" in warning
+    run = DriftRun("dev", report.checked, (report,))
+    assert "No differences in what was compared." in render_drift(run)
+    for name, text in render_reports(run, History()).items():
+        shown = 'uncompared_resources{environment="dev",stack="dev"} 2'
+        assert (shown if name.endswith(".prom") else "Release ml/redis") in text, name
+
+
+def test_what_the_cli_finds_changed_is_drift(root: Path) -> None:
+    namespace = build("Namespace", "ml", "")
+    recorded = [record(namespace), RELEASE]
+    same = {RELEASE.urn: Op.SAME, TOKEN: Op.SAME}
+    report = compare(root, recorded, [namespace], others={TOKEN: "a"}, refreshed=same)
+    assert (report.clean, report.objects, report.list_warnings()) == (True, 3, ())
+    changed = {RELEASE.urn: Op.UPDATE, TOKEN: Op.DELETE}
+    report = compare(root, recorded, [namespace], others={TOKEN: "a"}, refreshed=changed)
+    release, token = report.findings
+    assert (release.label, release.kind) == ("Release ml/redis", FindingKind.CHANGED)
+    assert (token.label, token.kind, token.model) == (
+        "RandomPassword token", FindingKind.MISSING, "a",
+    )  # fmt: skip
+    assert "DRIFT  Release ml/redis" in render_drift(DriftRun("dev", report.checked, (report,)))
+    # A run for one model reads only what is in it.
+    partial = compare(root, recorded, [namespace], others={TOKEN: "a"}, refreshed={TOKEN: Op.SAME})
+    assert partial.uncompared == ("Release ml/redis",)
 
 
 def test_what_an_injector_adds_is_no_drift(root: Path) -> None:

@@ -16,7 +16,7 @@ from framework.core.stack import Stack
 from framework.engines.base import RecordedObject, RecordedObjects, Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_opened_stack import OpenedStack
-from framework.engines.cli_refresh import needs_refresh
+from framework.engines.cli_refresh import needs_refresh, preview_refresh
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint
@@ -190,3 +190,11 @@ def test_refresh_shows_what_only_the_cli_can_compare(
     assert changes == ops
     assert automation.refreshed is bool(ops)
     assert [preview.changes for preview in shown] == [result.changes] * bool(ops)
+
+
+def test_preview_of_a_refresh_tells_also_what_it_read_and_would_not_change(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+    urns = [RELEASE["urn"], PASSWORD["urn"]]
+    automation = Automation({urns[0]: "same", urns[1]: "update"})
+    stack = CliStack(FAKE_CLI, load_project(tmp_path), "dev", automation)
+    assert preview_refresh(stack, target=urns) == {urns[0]: Op.SAME, urns[1]: Op.UPDATE}

@@ -94,6 +94,21 @@ def build_resource(model: str, *, is_pending: bool = False) -> Resource:
     )
 
 
+def test_resources_that_are_not_of_kubernetes_are_recorded_with_their_component() -> None:
+    parent = build_urn("dev", "p", "", MODEL_TYPE, "a")
+    types = ("random:index/randomPassword:RandomPassword", "pulumi:providers:random")
+    password, provider = (
+        Resource({"urn": build_urn("dev", "p", parent, type_, "x"), "type": type_, "custom": True,
+                  "parent": parent})
+        for type_ in types
+    )  # fmt: skip
+    resources = [build_component("a"), build_resource("a"), provider, password]
+    components = Components(recorded=resources)
+    recorded = build_recorded_objects(resources, components, lambda values: values)
+    assert recorded.others == {password.urn: "a"}
+    assert [found.id for found in recorded.objects] == ["ns/a"]
+
+
 def build_component(model: str) -> Resource:
     return Resource({"urn": build_urn("dev", "p", "", MODEL_TYPE, model), "type": MODEL_TYPE})
 

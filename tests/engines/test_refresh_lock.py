@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from framework.cli.drift import _add_refresh
+from framework.cli.drift import _RefreshCheck
 from framework.core.stack import Stack
 from framework.drift import DriftReport
 from framework.engines.base import RecordedObjects, Request
@@ -21,7 +21,9 @@ from tests.engines.fakes import FAKE_CLI
 def test_old_cli_gives_a_warning_in_place_of_the_verdict(tmp_path: Path, version: str) -> None:
     engine = CliEngine(replace(FAKE_CLI, version=version))
     session: Any = SimpleNamespace(engine=engine, request=Request(tmp_path, Stack.of("dev")))
-    report = _add_refresh(session, DriftReport(Stack.of("dev"), ()), cast(RecordedObjects, None))
+    refresh = _RefreshCheck(session)
+    assert refresh.run() == {}
+    report = refresh.add_to(DriftReport(Stack.of("dev"), ()), cast(RecordedObjects, None))
     assert report.clean
     assert report.refresh is None
     (warning,) = report.warnings

@@ -200,7 +200,7 @@ class EmbeddedEngine:
         """Returns a summary of the recorded state."""
         return summarize_resources(_read_state(request).get_current().resources)
 
-    def check_refresh(self, request: Request) -> frozenset[str] | None:
+    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
         """Returns None, because only the CLI runs `pulumi refresh`."""
         return None
 

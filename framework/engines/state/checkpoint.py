@@ -151,6 +151,11 @@ class Resource:
         return self.custom and self.type.startswith(OBJECT_PREFIX)
 
     @property
+    def is_other(self) -> bool:
+        """True for a resource that is not of Kubernetes, such as a password."""
+        return self.custom and not self.type.startswith((OBJECT_PREFIX, "pulumi:"))
+
+    @property
     def is_provider(self) -> bool:
         """True for a kubernetes Provider."""
         return self.type == PROVIDER_TYPE
