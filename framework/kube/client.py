@@ -210,6 +210,9 @@ class KubeClient:
         """Yields each apiVersion and what the server says about it, the preferred ones first."""
         for path in ("/api", "/apis"):
             answer = self.connection.request("GET", path, path, accept=DISCOVERY)
+            if "items" not in answer:
+                # From a proxy that does not pass `Accept` on.
+                raise ApiError(path, 406, "NotAcceptable", "the answer does not have the kinds")
             for group in answer["items"]:
                 name = group["metadata"].get("name", "")
                 for version in group["versions"]:

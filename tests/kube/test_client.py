@@ -223,6 +223,13 @@ def test_kinds_of_a_server_behind_the_api_server_may_be_unknown() -> None:
     assert client.list_namespaced_kinds() == (kinds, ["metrics.k8s.io/v1beta1"])
 
 
+def test_other_form_of_the_kinds_is_an_api_error() -> None:
+    answer = {"kind": "APIVersions", "versions": ["v1"]}
+    connection = SimpleNamespace(request=lambda *args, **options: answer)
+    with pytest.raises(ApiError, match="does not have the kinds"):
+        KubeClient(cast(ApiConnection, connection)).list_namespaced_kinds()
+
+
 @pytest.mark.cluster
 def test_missing_permission_is_an_api_error(
     kube: KubeClient, kubeconfig: Path, tmp_path: Path
