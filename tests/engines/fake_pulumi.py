@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from framework.engines import cli, cli_stack
+from framework.engines import cli, cli_opened_stack
 from framework.engines.base import Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_stack import CliStack
@@ -131,5 +131,7 @@ def build_fake_engine(
         ),
     )
     monkeypatch.setattr(cli, "read_basis", partial(read_basis, connect=connect))
-    monkeypatch.setattr(cli_stack, "identify_cluster", partial(identify_cluster, connect=connect))
+    monkeypatch.setattr(
+        cli_opened_stack, "identify_cluster", partial(identify_cluster, connect=connect)
+    )
     return CliEngine(FAKE_CLI)
