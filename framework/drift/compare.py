@@ -160,7 +160,7 @@ def _collect(
     findings: list[Finding] = []
     pending: set[str] = set()
     deletions: list[str] = []
-    copied = find_secrets_of_models(compared, recorded.objects, desired)
+    copied = find_secrets_of_models(compared, recorded.objects, request.plan)
     for item in compared:
         secrets = copied[item.recorded.component]
         found = build_findings(item, desired, request.injectors, secrets)

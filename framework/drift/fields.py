@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 from framework.core.changes import FieldChange
@@ -15,9 +14,9 @@ from framework.core.quantities import is_same_quantity, may_be_custom
 from framework.core.redaction import REDACTED, redact_value
 from framework.drift.report import Finding, FindingKind
 from framework.engines.base import RecordedObject
-from framework.engines.live_objects import ComparedObject
+from framework.engines.live_objects import ComparedObject, list_live
 from framework.engines.urns import parse_urn
-from framework.engines.values import find_model_secrets
+from framework.engines.values import find_model_secrets, list_objects
 from framework.kube.adopting import describe_writers
 from framework.kube.lost_owners import FILLED_IN_LATER
 from framework.kube.managed_fields import (
@@ -130,7 +129,7 @@ class ObjectFindings:
 def find_secrets_of_models(
     compared: Sequence[ComparedObject],
     recorded: Sequence[RecordedObject],
-    desired: DesiredObjects,
+    plan: StackPlan | None,
 ) -> Mapping[str, frozenset[str]]:
     """Returns the plain secrets of each model that differs, which no finding may show.
 
@@ -142,18 +141,8 @@ def find_secrets_of_models(
         for item in compared
         if item.comparison.status is not LiveStatus.SAME
     }
-    of_files = (
-        (obj.component, tree)
-        for obj in recorded
-        if obj.component in differing
-        for tree in (obj.inputs, desired.find(obj) or {})
-    )
-    live = (
-        (item.recorded.component, item.live.outputs)
-        for item in compared
-        if item.recorded.component in differing and item.live is not None
-    )
-    return find_model_secrets(chain(of_files, live))
+    objects = list_objects(plan, recorded, list_live(compared))
+    return find_model_secrets((model, tree) for model, tree in objects if model in differing)
 
 
 def build_findings(

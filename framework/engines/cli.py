@@ -56,7 +56,7 @@ from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
-    list_recorded_and_live,
+    list_live,
     read_basis,
 )
 from framework.engines.problems import check_problems
@@ -73,7 +73,7 @@ from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
-from framework.engines.values import redact_copies
+from framework.engines.values import list_objects, redact_copies
 from framework.kube.object_diff import compare_with_live
 from framework.kube.provider import KubernetesProvider
 from framework.kube.provider_kubeconfig import check_provider_kubeconfig
@@ -165,7 +165,8 @@ class CliEngine:
         others = find_other_changes(opened, opened.build_components(request), compared)
         changes = order_changes([*map(build_refresh_change, compared), *others])
         preview = Preview(changes, opened.outputs, settled + warnings)
-        preview = redact_copies(preview, list_recorded_and_live(compared))
+        objects = list_objects(request.plan, recorded.objects, list_live(compared))
+        preview = redact_copies(preview, objects)
         if preview.clean:
             opened.remember_cluster(opened.resources)
             return Result(preview.changes, outputs=preview.outputs, messages=preview.messages)

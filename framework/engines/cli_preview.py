@@ -6,9 +6,8 @@ embedded engine (`cli_steps.py`), which also shows the fields that others added 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError
@@ -24,7 +23,7 @@ from framework.engines.preflight import add_preflight
 from framework.engines.record_aliases import find_former_urns
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import build_manifest_urn, list_model_urns
-from framework.engines.values import redact_copies
+from framework.engines.values import list_objects, redact_copies
 from framework.kube.provider import KubernetesProvider
 from framework.plan import StackPlan
 
@@ -137,9 +136,12 @@ def preview_stack(
     # After an incomplete preview, the CLI's errors only repeat the refusals in `problems`.
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
-    preview = redact_copies(preview, _list_inputs(opened, request.plan))
+    live = ((step.change.component, step.live) for step in steps)
+    preview = redact_copies(preview, list_objects(request.plan, opened.recorded.objects, live))
     preview = add_pending_deletions(preview, opened, request)
     preview = add_preflight(preview, request.plan, provider, request.components)
+    # Without the live objects, which `up` does not need: those of 1,000 models take 100 MB.
+    steps = [replace(step, live={}) for step in steps]
     return CliPreview(reader, preview, tuple(steps), waits, targets)
 
 
@@ -156,12 +158,6 @@ def _merge_changes(
         else compared.get(change.urn, change)
         for change in listed
     ]
-
-
-def _list_inputs(opened: OpenedStack, plan: StackPlan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields the planned and the recorded inputs of each object, with its model."""
-    yield from ((model, manifest.object) for model, manifest in plan.list_manifests())
-    yield from ((found.component, found.inputs) for found in opened.recorded.objects)
 
 
 def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> frozenset[str]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from framework.core.changes import Change, Failure, Op, Problem
 from framework.core.errors import ClusterError, EngineError, FrameworkError
@@ -40,7 +41,7 @@ class CliStep:
     new object. `problem` is the reason why the whole command is refused. `already_own` is True for
     a new object that already exists as one of this stack. `is_deleted_first` is True for an object
     that must be replaced although the CLI would only update it, or leave it: it is deleted before
-    the CLI runs, and the CLI creates it again.
+    the CLI runs, and the CLI creates it again. `live` is the live object, {} if no field differs.
     """
 
     change: Change
@@ -50,6 +51,7 @@ class CliStep:
     problem: Problem | None = None
     already_own: bool = False
     is_deleted_first: bool = False
+    live: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def timeout_s(self) -> float:
@@ -180,6 +182,7 @@ def _compare(
         else None,
         already_own=diff.already_own,
         is_deleted_first=is_deleted_first,
+        live=diff.live if fields else {},
     )
 
 

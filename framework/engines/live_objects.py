@@ -49,6 +49,7 @@ class ComparedObject:
 class UnrecordedObject:
     """A live object that a manifest of the plan names, and that is not recorded."""
 
+    model: str
     manifest: Manifest
     live: ObjectState
 
@@ -66,6 +67,11 @@ class Basis:
     recorded: RecordedObjects
     compared: tuple[ComparedObject, ...]
     unrecorded: tuple[UnrecordedObject, ...] = ()
+
+    def list_live(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yields the live objects, each with its model."""
+        yield from list_live(self.compared)
+        yield from ((found.model, found.live.outputs) for found in self.unrecorded)
 
 
 def read_basis(
@@ -98,17 +104,18 @@ def _read_unrecorded(
 ) -> list[UnrecordedObject]:
     if request.plan is None:
         return []
-    manifests = [manifest for _, manifest in request.plan.list_manifests(request.components)]
+    manifests = request.plan.list_manifests(request.components)
     known = {(obj.type, obj.id) for obj in recorded.objects}
 
-    def read(manifest: Manifest) -> UnrecordedObject | None:
+    def read(item: tuple[str, Manifest]) -> UnrecordedObject | None:
+        model, manifest = item
         if (manifest.type_token, manifest.id) in known:
             return None
         state = ObjectState(manifest.id, manifest.build_inputs(), {})
         live = provider.read(state, listed=True)
         # One that is being deleted is not taken over, but created again.
         gone = live is None or is_terminating(live.outputs)
-        return None if live is None or gone else UnrecordedObject(manifest, live)
+        return None if live is None or gone else UnrecordedObject(model, manifest, live)
 
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="unrecorded") as pool:
         return [found for found in pool.map(read, manifests) if found is not None]
@@ -190,14 +197,9 @@ def _find_namespace(obj: RecordedObject) -> tuple[str, str]:
     return obj.provider_urn, obj.id.rpartition("/")[0]
 
 
-def list_recorded_and_live(
-    compared: Iterable[ComparedObject],
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields the recorded inputs and the live object of each comparison, with the model."""
-    for item in compared:
-        yield item.recorded.component, item.recorded.inputs
-        if item.live is not None:
-            yield item.recorded.component, item.live.outputs
+def list_live(compared: Iterable[ComparedObject]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the live objects that were compared, each with its model."""
+    return ((item.recorded.component, item.live.outputs) for item in compared if item.live)
 
 
 def describe_unrefreshed(

@@ -29,7 +29,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +48,7 @@ from framework.core.redaction import REDACTED, redact_field, redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.program_files import find_program_files
 from framework.engines.project import Project, load_project
-from framework.engines.values import find_model_secrets
+from framework.engines.values import find_model_secrets, list_objects
 from framework.kube.object_diff import SECRET_PARTS, pruned
 from framework.kube.objects import (
     ObjectState,
@@ -133,14 +133,14 @@ def find_changed_secrets(plan: StackPlan, changes: Iterable[Change]) -> list[str
 
 
 def _find_secrets(
-    plan: StackPlan, recorded: Sequence[RecordedObject] = ()
+    plan: StackPlan,
+    recorded: Collection[RecordedObject] = (),
+    live: Iterable[tuple[str, Mapping[str, Any]]] = (),
 ) -> Mapping[str, frozenset[str]]:
     """Returns the plain secrets of the model of each object, by the key of the object."""
     models = {_key(item.type, item.id): item.component for item in recorded}
     models |= {_key(item.type_token, item.id): model for model, item in plan.list_manifests()}
-    objects = [(item.component, item.inputs) for item in recorded]
-    objects += [(model, item.object) for model, item in plan.list_manifests()]
-    secrets = find_model_secrets(objects)
+    secrets = find_model_secrets(list_objects(plan, recorded, live))
     return {key: secrets[model] for key, model in models.items()}
 
 
@@ -155,7 +155,9 @@ def compute_inputs(
     """Computes the digests of what a preview of these models was computed from."""
     manifests = _index_manifests(plan, models)
     # With a key, no digest leaves anything out.
-    secrets = {} if digests.keyed else _find_secrets(plan, basis.recorded.objects)
+    secrets = (
+        {} if digests.keyed else _find_secrets(plan, basis.recorded.objects, basis.list_live())
+    )
     replaced = {_key(c.type, c.object) for c in changes if c.op is Op.REPLACE}
     state, live = {}, {}
     for compared in basis.compared:

@@ -13,12 +13,17 @@ import base64
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Preview
 from framework.core.errors import EngineError
 from framework.core.redaction import REDACTED, find_copied_secrets, find_secret_texts, redact_text
 from framework.kube.object_diff import redact_fields
+
+if TYPE_CHECKING:
+    from framework.engines.base import RecordedObject
+    from framework.plan import StackPlan
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -216,6 +221,31 @@ def _decode(text: str) -> Iterator[str]:
         yield plain
 
 
+def list_objects(
+    plan: StackPlan | None,
+    recorded: Iterable[RecordedObject],
+    live: Iterable[tuple[str, Mapping[str, Any]]],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields all objects of a stack, each with its model: planned, recorded and live ones.
+
+    Any of them may be the only one with a secret whose copy is in others. For example, the object
+    is not recorded yet, or it has left the files, or somebody changed its token by hand. The
+    objects of a renamed model count for both of its names.
+    """
+    models = plan.models if plan else ()
+    renamed = {model.previous_name: model.name for model in models if model.previous_name}
+    renamed |= {name: former for former, name in renamed.items()}
+    planned = plan.list_manifests() if plan else ()
+    for model, tree in chain(
+        ((model, manifest.object) for model, manifest in planned),
+        ((obj.component, obj.inputs) for obj in recorded),
+        live,
+    ):
+        yield model, tree
+        if model in renamed:
+            yield renamed[model], tree
+
+
 def find_model_secrets(
     objects: Iterable[tuple[str, Mapping[str, Any]]],
 ) -> Mapping[str, frozenset[str]]:
@@ -231,14 +261,14 @@ def find_model_secrets(
     return defaultdict(frozenset, secrets)
 
 
-def redact_copies(preview: Preview, inputs: Iterable[tuple[str, Mapping[str, Any]]]) -> Preview:
+def redact_copies(preview: Preview, objects: Iterable[tuple[str, Mapping[str, Any]]]) -> Preview:
     """Returns a preview whose fields and problems show no plain secret of their model.
 
-    `inputs` are the planned and the recorded inputs of objects, each with its model.
+    `objects` are those of `list_objects`.
     """
     shown = {change.component for change in preview.changes if change.fields}
     shown |= {problem.component for problem in preview.problems}
-    secrets = find_model_secrets((model, tree) for model, tree in inputs if model in shown)
+    secrets = find_model_secrets((model, tree) for model, tree in objects if model in shown)
     changes = tuple(
         replace(change, fields=redact_fields(change.fields, secrets[change.component]))
         if change.fields

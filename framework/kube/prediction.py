@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framework.core.changes import FieldChange, Op
@@ -45,6 +45,7 @@ class ObjectDiff:
     """The effect of bringing one object to its inputs.
 
     `predicted` is the object of the server's dry run, or the inputs if no dry run was possible.
+    `live` is the object that was compared, {} for none.
     With `delete_first` a replacement deletes the old object before it creates the new one.
     `takes_over` is True if somebody else recreated the object since it was recorded, or if an
     object that is not recorded changes. `already_own` is True for an object that is not recorded,
@@ -58,6 +59,7 @@ class ObjectDiff:
     note: str = ""
     takes_over: bool = False
     already_own: bool = False
+    live: Object = field(default_factory=dict, repr=False)
 
 
 class ObjectPredictor(ObjectReader):
@@ -127,6 +129,7 @@ class ObjectPredictor(ObjectReader):
             return ObjectDiff(Op.SAME, live)
         owned = with_owners(live, before, recorded)
         diff = self._diff_live(live, owned, before, wanted, manager, ignore_changes)
+        diff = replace(diff, live=live)
         if recreated:
             # An update even if every field is the same: `up` records the new object.
             op = Op.UPDATE if diff.op is Op.SAME else diff.op
@@ -157,11 +160,17 @@ class ObjectPredictor(ObjectReader):
                 raise
             refused = _diff_refused(live, patch, exc)
             note = f"{note}; {refused.note}"
-            return replace(refused, note=note, takes_over=True, already_own=True)
+            return replace(refused, note=note, takes_over=True, already_own=True, live=live)
         fields = compare_objects(live, predicted, written=live, manager=manager)
         op = Op.UPDATE if fields else Op.CREATE
         return ObjectDiff(
-            op, predicted, fields, note=note, takes_over=bool(fields), already_own=True
+            op,
+            predicted,
+            fields,
+            note=note,
+            takes_over=bool(fields),
+            already_own=True,
+            live=live,
         )
 
     def diff_adopted(
@@ -199,7 +208,7 @@ class ObjectPredictor(ObjectReader):
             note += "; `destroy` will delete it with everything in it"
         for tool in tools:
             note += f"; {tool.name} still manages it: {tool.effect}"
-        return ObjectDiff(Op.UPDATE, predicted, fields, note=note, takes_over=True)
+        return ObjectDiff(Op.UPDATE, predicted, fields, note=note, takes_over=True, live=live)
 
     def _build_adoption(
         self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]

@@ -401,6 +401,15 @@ def test_secret_of_an_object_that_cannot_be_read_is_redacted_in_its_copies(root:
     assert [(f.recorded, f.live) for f in report.findings] == [("x [secret]", "y [secret]")]
 
 
+def test_secret_of_an_object_that_is_not_recorded_yet_is_redacted_in_its_copies(
+    root: Path,
+) -> None:
+    recorded = [record(build("ConfigMap", "b", data={"k": "x qW7_oldtoken"}), "a")]
+    live = [build("ConfigMap", "b", data={"k": "y qW7_oldtoken"})]
+    report = compare(root, recorded, live, plan_of(root, build_pod(API_TOKEN="qW7_oldtoken")))
+    assert [(f.recorded, f.live) for f in report.findings] == [("x [secret]", "y [secret]")]
+
+
 def test_word_that_is_also_a_secret_is_shown_elsewhere(root: Path) -> None:
     """Without its image, a finding could neither be taken nor accepted."""
     recorded = [record(build_pod(DB_PASSWORD="postgres", IMAGE="postgres:16"), "a")]

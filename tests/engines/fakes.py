@@ -141,7 +141,7 @@ class FakeCluster:
         fields = compare_objects({k: live.get(k) for k in inputs}, inputs)
         selector = any(field.path.startswith("spec.selector") for field in fields)
         op = Op.REPLACE if selector else Op.UPDATE if fields else Op.SAME
-        return ObjectDiff(op, {**live, **inputs}, fields, delete_first=selector)
+        return ObjectDiff(op, {**live, **inputs}, fields, delete_first=selector, live=live)
 
     def find_listed(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
         return self.objects.get((wanted["kind"], object_name(wanted["metadata"])))

@@ -74,6 +74,7 @@ EDITS: dict[str, tuple[str, str]] = {
     "catalog/b.yaml": ("maxReplicas: 8", "maxReplicas: 9"),
     "catalog/c.yaml": ("hush-hush1", "hush-hush2"),
 }
+COPY_OF_TOKEN = "service: {annotations: {example.com/note: 'x ${env.API_TOKEN}'}}\n"
 
 
 class LivingCluster(FakeCluster):
@@ -403,9 +404,8 @@ def test_no_digest_of_a_secret_can_be_guessed(
 def test_no_digest_of_a_copy_of_a_secret_can_be_guessed(
     world: World, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
-    copy_of_token = "service: {annotations: {example.com/note: 'x ${env.API_TOKEN}'}}\n"
     model = world.read("catalog/c.yaml").replace("hush-hush2", token)
-    world.write("catalog/c.yaml", model + copy_of_token)
+    world.write("catalog/c.yaml", model + COPY_OF_TOKEN)
     path = world.write_plan()
     assert token not in path.read_text()
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
@@ -424,6 +424,59 @@ def test_no_digest_of_a_copy_of_a_secret_can_be_guessed(
     world.stack.state_file.write_text(world.stack.state_file.read_text().replace(token, other))
     second = json.loads(world.write_plan(name="second.json").read_text())["inputs"]
     assert first == second
+    # Objects that leave the files: somebody changed the token and its copy by hand.
+    (world.root / "catalog/c.yaml").unlink()
+    for by_hand in ("hand-rot77", "hand-rot88"):
+        for key in (("Deployment", "ml-dev/c"), ("Service", "ml-dev/c")):
+            text = re.sub(
+                r"hush-other|hand-rot\d+", by_hand, json.dumps(world.cluster.objects[key])
+            )
+            world.cluster.objects[key] = json.loads(text)
+        world.write_plan(name=f"{by_hand}.json")
+    one, two = (json.loads(world.read(f"hand-rot{n}.json"))["inputs"]["live"] for n in (77, 88))
+    assert one == two
+
+
+def list_notes(world: World) -> list[tuple[Any, Any]]:
+    """Returns the old and the new annotation of the Service of c that a preview shows."""
+    changes = world.engine.preview(world.open().request).changes
+    fields = [field for change in changes for field in change.fields]
+    return [(field.old, field.new) for field in fields if field.path.endswith('/note"]')]
+
+
+def test_preview_redacts_copies_of_a_token_that_somebody_changed(world_of_engine: World) -> None:
+    world = world_of_engine
+    model = world.read("catalog/c.yaml") + COPY_OF_TOKEN
+    world.write("catalog/c.yaml", model)
+    assert world.stack.engine.up(world.open().request, lambda _: True, lambda _: None)
+    for key in (("Deployment", "ml-dev/c"), ("Service", "ml-dev/c")):
+        text = json.dumps(world.cluster.objects[key]).replace("hush-hush2", "hand-rot77")
+        world.cluster.objects[key] = json.loads(text)
+    world.write("catalog/c.yaml", model.replace("'x $", "'y $"))
+    assert list_notes(world) == [("x [secret]", "y [secret]")]
+
+
+def remove_token(world: World, renamed: str) -> None:
+    """Deploys c with a token in a ConfigMap and a copy in the Service, then removes the ConfigMap
+    and changes the copy; `renamed` is the new name of c."""
+    model = world.read("catalog/c.yaml")
+    note = "service: {name: c, annotations: {example.com/note: '%s'}}\n"
+    with_token = model.replace("data: {rule: allow}", "data: {DB_PASSWORD: hush-old99}")
+    world.write("catalog/c.yaml", with_token + note % "x hush-old99")
+    assert world.stack.engine.up(world.open().request, lambda _: True, lambda _: None)
+    (world.root / "catalog/c.yaml").unlink()
+    previous = "previousName: c\n" if renamed != "c" else ""
+    world.write(f"catalog/{renamed}.yaml", model.partition("objects:")[0] + note % "y" + previous)
+
+
+def test_preview_redacts_copies_of_a_token_of_a_removed_object(world_of_engine: World) -> None:
+    remove_token(world_of_engine, "c")
+    assert list_notes(world_of_engine) == [("x [secret]", "y")]
+
+
+def test_preview_redacts_copies_of_a_token_of_a_renamed_model(world: World) -> None:
+    remove_token(world, "renamed")
+    assert list_notes(world) == [("x [secret]", "y")]
 
 
 def test_changed_code_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,10 +97,12 @@ def test_kept_object_of_the_cli_is_taken_over(
     assert [(f.path, f.old, f.new) for f in diff.fields] == [
         ("metadata.labels.tier", "gold", "silver")
     ]
+    assert diff.live["metadata"]["labels"]["tier"] == "gold"
     state = provider.create(URN, again)
     derived = field_manager(URN, None, again)
     assert state.outputs["__fieldManager"] == (derived if owner == "derived" else owner)
     bare = labelled(namespace)
+    assert provider.diff(URN, state, bare, ()).live["metadata"]["labels"]["tier"] == "silver"
     assert provider.update(URN, state, bare, ()).outputs["metadata"]["labels"] == IDENTITY
 
 

@@ -43,7 +43,7 @@ from framework.engines.live_objects import (
     build_refresh_change,
     compare_with_cluster,
     describe_unrefreshed,
-    list_recorded_and_live,
+    list_live,
     read_basis,
 )
 from framework.engines.preflight import add_preflight
@@ -64,7 +64,13 @@ from framework.engines.state.history import UpdateHistory
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.secrets import write_plaintext
 from framework.engines.state.stack_state import StackState
-from framework.engines.values import Secret, collect_message_secrets, redact_copies, reveal
+from framework.engines.values import (
+    Secret,
+    collect_message_secrets,
+    list_objects,
+    redact_copies,
+    reveal,
+)
 from framework.kube.object_diff import compare_with_live
 
 if TYPE_CHECKING:
@@ -143,7 +149,8 @@ class EmbeddedEngine:
             changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
             messages = operation.messages + describe_unrefreshed(recorded, compared)
             preview = Preview(order_changes(changes.values()), state.read_stack_outputs(), messages)
-            preview = redact_copies(preview, list_recorded_and_live(compared))
+            objects = list_objects(request.plan, recorded, list_live(compared))
+            preview = redact_copies(preview, objects)
             if not preview.clean:
                 if not confirm(preview):
                     return None

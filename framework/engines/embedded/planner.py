@@ -43,8 +43,8 @@ class Step:
 
     If `target` is False, the program is answered from the state and nothing changes. `known` is
     False while some input is unknown. `predicted` is the object that the server returned in a dry
-    run. `adopts` is True if the object of others is taken over. `problem` is the reason why the
-    whole command is refused.
+    run. `live` is the live object, {} if no field differs. `adopts` is True if the object of others
+    is taken over. `problem` is the reason why the whole command is refused.
     """
 
     urn: str
@@ -55,6 +55,7 @@ class Step:
     delete_first: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     predicted: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    live: Mapping[str, Any] = field(default_factory=dict, repr=False)
     known: bool = True
     adopts: bool = False
     problem: Problem | None = None
@@ -263,6 +264,7 @@ class Planner:
             change=change,
             inputs=inputs,
             predicted=diff.predicted,
+            live=diff.live if fields else {},
             delete_first=delete_first,
             problem=build_kept_problem(change) if is_kept and is_deleted else None,
         )
