@@ -42,10 +42,13 @@ def needs_refresh(
     `targets` are the URNs that the run works on, None for all, and `updated` those of the objects
     that it updates. An updated object with ignored fields needs a refresh in any case: an
     autoscaler may change `replicas` at any moment, and the CLI sends the number that is recorded.
-    So does one whose rollout did not finish, because a refresh shows that it is ready by now.
+    So does one whose rollout did not finish, because a refresh shows that it is ready by now. Only
+    a refresh shows what others did to a resource that is not of Kubernetes.
     """
     recorded = opened.recorded
     if provider is None or len(recorded.providers) != 1 or recorded.pending_deletions:
+        return True
+    if recorded.others and (targets is None or not targets.isdisjoint(recorded.others)):
         return True
     objects = [obj for obj in recorded.objects if targets is None or obj.urn in targets]
     if any(obj.init_errors or (obj.ignore_changes and obj.urn in updated) for obj in objects):

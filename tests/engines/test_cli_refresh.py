@@ -111,6 +111,14 @@ def test_state_of_several_clusters_or_with_pending_deletions_is_refreshed() -> N
     assert check(replace(STACK, pending_deletions=pending), *live)
 
 
+def test_resource_that_is_not_of_kubernetes_is_refreshed() -> None:
+    stack = replace(STACK, others={"urn:token": "a"})
+    live = (build_object("a"), build_object("b"))
+    assert check(stack, *live)
+    assert check(stack, *live, targets=frozenset({"urn:a", "urn:token"}))
+    assert not check(stack, *live, targets=frozenset({"urn:b"}))
+
+
 # What only the CLI can compare
 
 _PREFIX = "urn:pulumi:dev::test::"

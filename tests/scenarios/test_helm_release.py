@@ -58,3 +58,5 @@ def test_release_is_compared_by_the_cli_and_named_by_the_embedded_engine(
     assert changed.returncode == 16, changed.stdout + changed.stderr
     assert f"DRIFT  Release {namespace}/settings" in changed.stdout
     assert "missing" in changed.stdout
+    project.succeed("up", "dev", "--engine", "cli", "--yes")
+    assert "No differences.\n" in project.succeed("drift", "dev", "--engine", "cli")
