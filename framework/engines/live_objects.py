@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Compare = Callable[[ObjectState, ObjectState | None, Collection[str]], LiveComparison]
 _NAMESPACE = "kubernetes:core/v1:Namespace"
-_NO_OBJECT = "is not an object of the API server, so only the pulumi CLI can read it"
 
 
 @dataclass(frozen=True)
@@ -202,16 +201,15 @@ def list_live(compared: Iterable[ComparedObject]) -> Iterator[tuple[str, Mapping
     return ((item.recorded.component, item.live.outputs) for item in compared if item.live)
 
 
-def describe_unrefreshed(
-    recorded: Iterable[RecordedObject], compared: Iterable[ComparedObject]
-) -> tuple[str, ...]:
-    """Returns a warning for each recorded object that a refresh without the CLI leaves as it is."""
-    known = {item.recorded.urn for item in compared}
+def describe_unrefreshed(recorded: RecordedObjects) -> tuple[str, ...]:
+    """Returns a warning for each resource that a refresh without the CLI leaves as it is."""
+    names = [f"{obj.kind} {obj.id}" for obj in recorded.objects if obj.needs_cli]
+    for parts in map(parse_urn, recorded.others):
+        names.append(f"{parts.type.rpartition(':')[2]} {parts.name}")
     return tuple(
-        f"warning: {obj.kind} {obj.id}: is not refreshed, because it {_NO_OBJECT}; next: "
+        f"warning: {name}: is not refreshed, because only the pulumi CLI can read it; next: "
         "`refresh` with ENGINE=cli"
-        for obj in recorded
-        if obj.urn not in known
+        for name in names
     )
 
 

@@ -116,7 +116,7 @@ def test_helm_release_can_be_deleted() -> None:
     assert check_changes([change], [release], provider) == Preview((change,))
 
 
-def test_embedded_refresh_names_the_helm_release_that_it_leaves_out(stack: Stack) -> None:
+def test_embedded_refresh_names_what_it_leaves_out(stack: Stack) -> None:
     stack.program("config_map('a')")
     stack.up()
     document = json.loads(stack.state_file.read_text())
@@ -126,11 +126,15 @@ def test_embedded_refresh_names_the_helm_release_that_it_leaves_out(stack: Stack
     named = {"urn": config_map["urn"].replace("core/v1:ConfigMap", "helm.sh/v3:Release")}
     named |= {"type": type_, "id": "ns/redis"}
     resources.append({**config_map, **named, "inputs": inputs, "outputs": inputs})
+    type_ = "random:index/randomPassword:RandomPassword"
+    urn = config_map["urn"].replace("kubernetes:core/v1:ConfigMap", type_)
+    resources.append({**config_map, "urn": urn, "type": type_, "id": "none", "provider": ""})
     stack.state_file.write_text(json.dumps(document))
     result = stack.refresh()
     assert ops(result) == {}
-    (warning,) = result.messages
-    assert warning.startswith("warning: Release ns/redis: is not refreshed, because")
+    release, password = result.messages
+    assert release.startswith("warning: Release ns/redis: is not refreshed, because")
+    assert password.startswith("warning: RandomPassword a: is not refreshed, because")
 
 
 @pytest.mark.parametrize("uid", ["1", "2"], ids=["own", "recreated"])

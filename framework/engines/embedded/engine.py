@@ -142,14 +142,14 @@ class EmbeddedEngine:
             state = operation.state
             operation.components.check_targets()
             operation.clusters.add_all_recorded()
-            recorded = operation.build_recorded_objects().objects
+            recorded = operation.build_recorded_objects()
             compared = compare_with_cluster(
-                recorded, operation.clusters, compare_with_live, listed=False
+                recorded.objects, operation.clusters, compare_with_live, listed=False
             )
             changes = {item.recorded.urn: build_refresh_change(item) for item in compared}
-            messages = operation.messages + describe_unrefreshed(recorded, compared)
+            messages = operation.messages + describe_unrefreshed(recorded)
             preview = Preview(order_changes(changes.values()), state.read_stack_outputs(), messages)
-            objects = list_objects(request.plan, recorded, list_live(compared))
+            objects = list_objects(request.plan, recorded.objects, list_live(compared))
             preview = redact_copies(preview, objects)
             if not preview.clean:
                 if not confirm(preview):
