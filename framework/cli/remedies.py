@@ -12,6 +12,7 @@ from framework.cli.drift import check_stack
 from framework.core.drift_rules import AcceptRule
 from framework.core.errors import FrameworkError, UnknownNameError, UsageError
 from framework.core.exit_codes import ExitCode
+from framework.core.redaction import REDACTED
 from framework.drift.acceptance import build_accept_rule
 from framework.drift.history import describe_finding
 from framework.drift.report import DriftReport, Finding
@@ -57,8 +58,11 @@ def _print_messages(report: DriftReport) -> None:
 
 def _describe_limit(rule: AcceptRule) -> str:
     if rule.live is not None:
+        covered = "this live value only"
+        if REDACTED in rule.live:
+            covered = f"this live value, with any secret in place of {REDACTED}"
         return (
-            "The rule covers this live value only; without `live`, it covers every value with the "
+            f"The rule covers {covered}; without `live`, it covers every value with the "
             f"same danger ({rule.danger}) or a smaller one."
         )
     if rule.path:
