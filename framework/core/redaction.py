@@ -99,6 +99,7 @@ class _Patterns(NamedTuple):
     address: re.Pattern[str]
     header: re.Pattern[str]
     assignment: re.Pattern[str]
+    item: re.Pattern[str]
     element: re.Pattern[str]
     attribute: re.Pattern[str]
     block: re.Pattern[str]
@@ -136,6 +137,13 @@ def _patterns() -> _Patterns:
             r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
             r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
             r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]{0,1000}))"
+        ),
+        # A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
+        item=re.compile(
+            r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
+            r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
+            r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
+            r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>|#][^\s,;&}\]\"'<>]{0,1000})"
         ),
         element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
         # `<add key="Password" value="x"/>`
@@ -480,14 +488,15 @@ def _merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...
 
 def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
     patterns = _patterns()
-    for pattern in (patterns.assignment, patterns.element, patterns.attribute, patterns.option):
+    pairs = (patterns.assignment, patterns.item)
+    for pattern in (*pairs, patterns.element, patterns.attribute, patterns.option):
         for match in pattern.finditer(text):
             if not is_secret_name(match["name"]) or _is_list_of_names(match):
                 continue
             start, end = match.span("value")
             if match["value"][0] in "\"'":
                 start, end = start + 1, end - 1
-            elif pattern is patterns.assignment:
+            elif pattern in pairs:
                 end = _find_end_of_value(text, match)
             value = text[start:end]
             is_scheme = value.lower() in ("bearer", "basic")

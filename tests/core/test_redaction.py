@@ -86,6 +86,13 @@ def test_diff_of_a_file_shows_no_line_of_a_key_beside_the_edit() -> None:
     )
 
 
+def test_diff_of_a_file_shows_no_variable_beside_the_edit() -> None:
+    lines = "patch:\n  - name: API_TOKEN\n    value: hunter2 hunter\n"
+    old, new = (f"{lines}replicas: {count}\n".encode() for count in (1, 2))
+    shown = render_file_changes([Change("a.yaml", old, new, {})])
+    assert "    - name: API_TOKEN\n       value: [secret]\n  -replicas: 1" in shown
+
+
 def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
     common = {"TOKENIZERS_PARALLELISM": "false", "MAX_TOKENS": "4096", "TOKEN_SHARE": "0.95"}
     env = {**common, "API_TOKEN": "40964096", "PASSWORD": SECRET}
@@ -238,6 +245,13 @@ def test_redact_text_leaves_no_part_of_a_secret(text: str, secrets: list[str], s
         ("token => 'hunter22';", "token => '[secret]';"),
         ("<password>hunter22</password>", "<password>[secret]</password>"),
         ('<add key="DbPassword" value="hunter22"/>', '<add key="DbPassword" value="[secret]"/>'),
+        ("[{name: API_TOKEN, value: hunter22}]", "[{name: API_TOKEN, value: [secret]}]"),
+        ('{"name": "GH_PAT", "value": "hunter22"}', '{"name": "GH_PAT", "value": "[secret]"}'),
+        ('"key":"token",\n "value":"hunter22",', '"key":"token",\n "value":"[secret]",'),
+        (
+            "- name: GH_PAT # x\n  # y\n  value: hunter22 # z",
+            "- name: GH_PAT # x\n  # y\n  value: [secret] # z",
+        ),
         ("password:\n  hunter22\nport: 80", "password:\n  [secret]\nport: 80"),
         ("machine h login u password hunter22", "machine h login u password [secret]"),
         ("curl -u admin:hunter22 http://h", "curl -u admin:[secret] http://h"),
@@ -300,6 +314,9 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
         "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
         "docker run -u 1000:1000 x", "password:\n  secretName: hub", "token:\n- a",
+        "- name: GH_PAT\n  valueFrom: {x: y}", "- name: TOKENIZER\n  value: mistralai/one",
+        "- name: GH_PAT\n  value: $(B)", "- name: GH_PAT\n- value: x",
+        "name: GH_PAT\ntag: x\nvalue: y",
         "auth:\nport: 80", "password required", "token bucket\nsize 3", "password must be set",
         "secret_name = hub\nkey_path /etc/tls", "tokenizer.path mistralai/one", "auth_mode basic",
         "ssh -p 2222 h", "psql -p 5432", "mysql -P 3306 -p shop", "serve -a x -p 8080",
@@ -340,6 +357,10 @@ def test_text_without_a_secret_stays(text: str) -> None:
         "a.password x",
         "a_key b\n",
         "set key ",
+        "name: a_key\n",
+        "name: a_key\n\n\n",
+        "name: a_key #",
+        "name: a_key, value: ",
     ],
 )
 def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
