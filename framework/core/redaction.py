@@ -11,17 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
-from framework.core.secret_arguments import (
-    SecretArgument,
-    find_in_arguments,
-    find_in_script,
-)
+from framework.core.secret_arguments import SecretArgument, find_in_arguments
 from framework.core.secret_names import is_secret_name
+from framework.core.secret_patterns import SHORTEST, can_be_secret, find_spans, merge_spans
 
 REDACTED = "[secret]"
 """The text that replaces a secret wherever people or programs read one."""
@@ -42,8 +39,6 @@ _REFERENCES = frozenset(
         "tlsSecret",
     }
 )
-# Those of them that are lists.
-_LISTS_OF_NAMES = frozenset({"imagePullSecrets", "pullSecrets", "secrets"})
 # Mappings and lists of parts of a Pod, each with a name that does not describe a value: a volume
 # may be called `hub-secret`.
 _PARTS = frozenset(
@@ -66,114 +61,12 @@ _PARTS = frozenset(
 _ANNOTATED = re.compile(r"[\w.-]+\.[\w.-]+/[\w.-]*secrets?")
 # What a variable may have in place of a value: `env.API_TOKEN.secret` is the name of a Secret.
 _SOURCES = frozenset({"secret", "configMap", "key", "field", "resource"})
-# A secret of one to three characters is part of too many words and numbers to be replaced
-# everywhere: with the secret "1", the text "11 Pods" would become unreadable.
-_SHORTEST = 4
 # Values that are frequent in reports although their key names a secret: MAX_TOKENS is "4096".
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
+# The scheme and the host of a URL.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]{0,20})://(?:[^/\s\"']*@)?([\w.-]*)")
 # Fields and variables whose values are no secrets: `image`, `metadata.name`, `DB_HOST`.
 _PUBLIC = re.compile(r"(image|repository|name|namespace|hosts?)$", re.IGNORECASE)
-# What a configuration file switches something on or off with: `auth = off`.
-_SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
-# Directives of nginx for the server that requests are passed to.
-_UPSTREAMS = frozenset(
-    {"proxy_pass", "fastcgi_pass", "grpc_pass", "uwsgi_pass", "scgi_pass", "memcached_pass"}
-)
-# Directives of redis.conf.
-_DIRECTIVES = frozenset({"requirepass", "masterauth"})
-# A reference to a variable, a template or a store of secrets, and a path below a folder where files
-# are mounted.
-_NOT_SECRET = re.compile(
-    r"\$[({]?[\w.:-]+[)}]?|\{\{.*\}\}|%\(\w+\)s|<[\w .-]+>|\[secret\]"
-    r"|(vault:|op://|ref\+\w+://|arn:aws:)\S+"
-    r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
-    r"workspace|vault)(/[\w.@-]+)+/?"
-)
-
-
-class _Patterns(NamedTuple):
-    """Compiled on first use, since a command that prints no value needs none of them."""
-
-    token: re.Pattern[str]
-    url_password: re.Pattern[str]
-    address: re.Pattern[str]
-    header: re.Pattern[str]
-    assignment: re.Pattern[str]
-    item: re.Pattern[str]
-    element: re.Pattern[str]
-    attribute: re.Pattern[str]
-    block: re.Pattern[str]
-    login: re.Pattern[str]
-    line: re.Pattern[str]
-    option: re.Pattern[str]
-
-
-@cache
-def _patterns() -> _Patterns:
-    return _Patterns(
-        # Prefixes that providers give their tokens, as listed in gitleaks.toml (see secret_names):
-        # Hugging Face, OpenAI and Anthropic, Stripe, GitHub, GitLab, Slack, AWS, Google, NVIDIA,
-        # npm, PyPI, Vault, Groq, SendGrid; JSON Web Tokens ("eyJ" is Base64 for `{"`); PEM keys.
-        token=re.compile(
-            r"(?<![A-Za-z0-9])(?:hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"
-            r"|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"
-            r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-            r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/+]{20,}"
-            r"|xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}"
-            r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}"
-            r"|hvs\.[\w-]{20,}|gsk_[A-Za-z0-9]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-            r"|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
-            r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-            re.DOTALL,
-        ),
-        url_password=re.compile(r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"),
-        # The scheme and the host of a URL.
-        address=re.compile(r"([a-z][a-z0-9+.-]{0,20})://(?:[^/\s\"']*@)?([\w.-]*)"),
-        header=re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"),
-        # `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
-        # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`. Without
-        # limits, one long line of a file would take time that grows with the square of its length.
-        assignment=re.compile(
-            r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
-            r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
-            r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]{0,1000}))"
-        ),
-        # A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
-        item=re.compile(
-            r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
-            r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
-            r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
-            r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>|#][^\s,;&}\]\"'<>]{0,1000})"
-        ),
-        element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
-        # `<add key="Password" value="x"/>`
-        attribute=re.compile(
-            r"\b(?:key|name)=\"(?P<name>[A-Za-z_][\w.:-]{0,99})\""
-            r"[ \t]+value=\"(?P<value>[^\"\n]+)\""
-        ),
-        # A YAML value on the lines below its key: `password: |`, or nothing after the colon.
-        block=re.compile(
-            r"^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
-            r"(?:[ \t]*[|>][-+0-9]{0,2}[ \t]*\n"
-            r"(?P<value>(?:(?P=indent)[ \t]+[^\s][^\n]*(?:\n|\Z))+)"
-            r"|[ \t]*\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*(?:\n|\Z))",
-            re.MULTILINE,
-        ),
-        # A line of `.netrc`.
-        login=re.compile(r"(?<!\S)login[ \t]\S{1,100}[ \t]password[ \t](?P<value>\S+)"),
-        # A line of a properties file, of nginx, of a Dockerfile: the name and the value, separated
-        # by spaces. In a properties file, the value goes to the end of the line.
-        line=re.compile(
-            r"^[ \t]*(?:(?:ENV|ARG|set|setenv|SetEnv|env|fastcgi_param|proxy_set_header|add_header)"
-            r"[ \t]+)?(?P<name>[A-Za-z_][\w.-]{0,99})[ \t]+"
-            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s=:\"'{\[(#][^\n]{0,1000}?)[ \t;]*\r?$",
-            re.MULTILINE,
-        ),
-        option=re.compile(
-            r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
-            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-]\S*)"
-        ),
-    )
 
 
 def is_secret_key(path: Iterable[str | int]) -> bool:
@@ -202,18 +95,11 @@ def mentions_secret(words: Iterable[str]) -> bool:
     return any(map(is_secret_name, words))
 
 
-def can_be_secret(value: Any) -> bool:
-    """Returns False for booleans, empty values and references, which reveal nothing."""
-    if isinstance(value, str):
-        return bool(value) and not _NOT_SECRET.fullmatch(value)
-    return not isinstance(value, bool) and bool(value)
-
-
 def is_secret(path: Iterable[str | int], value: Any) -> bool:
     """Returns True if `value` may be secret, by a key on `path` or because it looks like one."""
     if not can_be_secret(value):
         return False
-    return is_secret_key(path) or (isinstance(value, str) and bool(_find_spans(value)))
+    return is_secret_key(path) or (isinstance(value, str) and bool(find_spans(value)))
 
 
 def redact(path: Iterable[str | int], value: Any) -> Any:
@@ -296,7 +182,7 @@ def redact_within(text: str, *, keep_lines: bool = False) -> str:
     A secret is the value of a name that suggests one (`password = x`), the password in a URL, or a
     text that has the form of a token. With `keep_lines`, the text has as many lines as before.
     """
-    return _replace_spans(text, _find_spans(text), keep_lines=keep_lines)
+    return _replace_spans(text, find_spans(text), keep_lines=keep_lines)
 
 
 def redact_value(value: Any, secrets: Collection[str]) -> Any:
@@ -328,7 +214,7 @@ def redact_text(text: str, secrets: Iterable[str]) -> str:
         return text
     # What is redacted already stays so: the secret may be the word "secret".
     spans += [match.span() for match in re.finditer(re.escape(REDACTED), text)]
-    return _replace_spans(text, _merge_spans(spans))
+    return _replace_spans(text, merge_spans(spans))
 
 
 def _find_written(text: str, secret: str) -> Iterator[tuple[int, int]]:
@@ -336,7 +222,7 @@ def _find_written(text: str, secret: str) -> Iterator[tuple[int, int]]:
     for written in _list_spellings(secret):
         if written in text:
             pattern = re.escape(written)
-            if len(secret) < _SHORTEST:
+            if len(secret) < SHORTEST:
                 pattern = "|".join(f"(?<={quote}){pattern}(?={quote})" for quote in "\"'`")
             yield from (match.span() for match in re.finditer(pattern, text))
 
@@ -361,7 +247,7 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     These are the values of environment variables, annotations and options whose names suggest a
     secret, and the secrets within other texts.
     """
-    texts = {text for tree in trees for text in _find(tree) if len(text) >= _SHORTEST}
+    texts = {text for tree in trees for text in _find(tree) if len(text) >= SHORTEST}
     return frozenset(text for text in texts if not _COMMON.fullmatch(text))
 
 
@@ -392,7 +278,7 @@ def _find_public(tree: Any, key: str = "") -> Iterator[str]:
         if _PUBLIC.search(str(key)):
             yield tree
         if "://" in tree:
-            for match in _patterns().address.finditer(tree):
+            for match in _ADDRESS.finditer(tree):
                 yield from match.groups()
 
 
@@ -413,7 +299,7 @@ def _find(tree: Any) -> Iterator[str]:
         for value in tree:
             yield from _find(value)
     elif isinstance(tree, str):
-        for start, end in _find_spans(tree):
+        for start, end in find_spans(tree):
             yield tree[start:end]
 
 
@@ -458,107 +344,3 @@ def _replace(arguments: list[Any], found: Iterable[SecretArgument]) -> list[Any]
     for index, start, end in found:
         replaced[index] = f"{arguments[index][:start]}{REDACTED}{arguments[index][end:]}"
     return replaced
-
-
-@lru_cache(maxsize=4096)
-def _find_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Returns the first and last index of each secret within a text, in order."""
-    if len(text) < _SHORTEST:
-        return ()
-    patterns = _patterns()
-    spans = [match.span() for match in patterns.token.finditer(text)]
-    if any(sign in text for sign in ":= <"):
-        spans += [match.span("value") for match in patterns.url_password.finditer(text)]
-        spans += [match.span("value") for match in patterns.header.finditer(text)]
-        spans += [*_find_assigned(text), *_find_blocks(text)]
-        spans += [*_find_logins(text), *_find_lines(text)]
-    return _merge_spans(spans)
-
-
-def _merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Returns spans in order, those that overlap as one."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)
-
-
-def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
-    patterns = _patterns()
-    pairs = (patterns.assignment, patterns.item)
-    for pattern in (*pairs, patterns.element, patterns.attribute, patterns.option):
-        for match in pattern.finditer(text):
-            if not is_secret_name(match["name"]) or _is_list_of_names(match):
-                continue
-            start, end = match.span("value")
-            if match["value"][0] in "\"'":
-                start, end = start + 1, end - 1
-            elif pattern in pairs:
-                end = _find_end_of_value(text, match)
-            value = text[start:end]
-            is_scheme = value.lower() in ("bearer", "basic")
-            if can_be_secret(value) and not is_scheme and not _SWITCH.fullmatch(value):
-                yield start, end
-
-
-def _is_list_of_names(match: re.Match[str]) -> bool:
-    """Returns whether a match is a list of the names of Secrets: `imagePullSecrets: [{name: x}]`.
-
-    The keys of its items are looked at by themselves.
-    """
-    is_list = match["value"].startswith("[{" if match["name"] == "secrets" else "[")
-    return match["name"] in _LISTS_OF_NAMES and is_list
-
-
-def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
-    for match in _patterns().block.finditer(text):
-        if is_secret_name(match["name"]):
-            group = "value" if match["value"] else "next"
-            value = match[group]
-            start = match.start(group) + len(value) - len(value.lstrip())
-            if can_be_secret(value.strip()) and not _SWITCH.fullmatch(value.strip()):
-                yield start, match.start(group) + len(value.rstrip())
-
-
-def _find_logins(text: str) -> Iterator[tuple[int, int]]:
-    """Yields the passwords in lines of `.netrc`, and in the commands of scripts."""
-    spans = [match.span("value") for match in _patterns().login.finditer(text)]
-    for start, end in (*spans, *find_in_script(text)):
-        value = text[start:end]
-        if can_be_secret(value) and not _SWITCH.fullmatch(value):
-            yield start, end
-
-
-def _find_lines(text: str) -> Iterator[tuple[int, int]]:
-    """Yields the values of lines such as `spring.datasource.password x`.
-
-    A line of prose may begin with such a name, too: "password required", "token limits apply". So
-    only a name with a dot has a value of several words, and a value of letters alone is a secret
-    only if its name has several words.
-    """
-    for match in _patterns().line.finditer(text):
-        name, value = match["name"], match["value"].strip("\"'")
-        if not is_secret_name(name) or (" " in value and "." not in name) or name in _UPSTREAMS:
-            continue
-        is_compound = not name.isalpha() or name in _DIRECTIVES
-        if (is_compound or not value.isalpha()) and can_be_secret(value):
-            start = match.start("value") + match["value"].index(value)
-            if not _SWITCH.fullmatch(value):
-                yield start, start + len(value)
-
-
-def _find_end_of_value(text: str, match: re.Match[str]) -> int:
-    """Returns the index after an unquoted value.
-
-    A value that has a line of its own goes to the end of it, without a comment: `password = a b`.
-    """
-    # A value that begins its line has no more than an indentation and `export` before its name.
-    before = text[max(0, match.start() - 100) : match.start()].rpartition("\n")[2]
-    if before.strip() not in ("", "-", "export") or not match["sign"].endswith((" ", "\t")):
-        return match.end("value")
-    start, end = match.start("value"), text.find("\n", match.start("value"))
-    line = text[start : end if end >= 0 else len(text)]
-    return start + len(re.split(r"\s+[#;]", line)[0].rstrip(" ,;\r"))

@@ -24,7 +24,6 @@ from framework.core.field_paths import (
 from framework.core.quantities import is_same_quantity, may_be_custom
 from framework.core.redaction import (
     REDACTED,
-    can_be_secret,
     find_copied_secrets,
     find_name_of_value,
     find_secret_arguments,
@@ -33,6 +32,7 @@ from framework.core.redaction import (
     redact_field,
     redact_value,
 )
+from framework.core.secret_patterns import can_be_secret
 from framework.kube.managed_fields import is_own, owner_of
 from framework.kube.objects import (
     FIELD_MANAGER,

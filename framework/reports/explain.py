@@ -17,12 +17,12 @@ from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import FieldPath, FieldPathError, is_at_or_below
 from framework.core.redaction import (
     REDACTED,
-    can_be_secret,
     find_copied_secrets,
     is_secret_key,
     redact,
     redact_value,
 )
+from framework.core.secret_patterns import can_be_secret
 from framework.files import environment_path
 from framework.layers import Layer, Merged, find_referenced_keys
 from framework.layers.references import find_interpolations

@@ -35,7 +35,8 @@ from framework.core.field_paths import (
     resolve,
     walk,
 )
-from framework.core.redaction import REDACTED, can_be_secret, redact_field
+from framework.core.redaction import REDACTED, redact_field
+from framework.core.secret_patterns import can_be_secret
 from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
 from framework.plan.build import build_model
