@@ -178,7 +178,7 @@ class KubeClient:
         # A subresource has a name with a slash, such as deployments/scale.
         return {
             item["kind"]: ServedKind(prefix, item["name"], item["namespaced"])
-            for item in answer["resources"]
+            for item in answer["resources"] or ()
             if "/" not in item["name"]
         }
 
@@ -196,11 +196,12 @@ class KubeClient:
                 unknown.append(api_version)
                 continue
             served = {}
-            for item in version["resources"]:
+            # A server of metrics has no resources while nobody uses a metric.
+            for item in version.get("resources") or ():
                 kind = str((item.get("responseKind") or {}).get("kind") or "")
                 is_namespaced = item["scope"] == "Namespaced"
                 served[kind] = ServedKind(_prefix(api_version), item["resource"], is_namespaced)
-                if kind and is_namespaced and {"list", "delete"} <= {*item["verbs"]}:
+                if kind and is_namespaced and {"list", "delete"} <= {*(item["verbs"] or ())}:
                     kinds.setdefault((group_of(api_version), kind), api_version)
             with self._lock:
                 self._served[api_version] = served
@@ -215,7 +216,7 @@ class KubeClient:
                 raise ApiError(path, 406, "NotAcceptable", "the answer does not have the kinds")
             for group in answer["items"]:
                 name = group["metadata"].get("name", "")
-                for version in group["versions"]:
+                for version in group.get("versions") or ():
                     yield f"{name}/{version['version']}" if name else version["version"], version
 
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:

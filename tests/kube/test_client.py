@@ -223,6 +223,30 @@ def test_kinds_of_a_server_behind_the_api_server_may_be_unknown() -> None:
     assert client.list_namespaced_kinds() == (kinds, ["metrics.k8s.io/v1beta1"])
 
 
+@pytest.mark.parametrize(
+    "version",
+    [
+        {},
+        {"resources": None},
+        {"resources": [{"resource": "x", "scope": "Namespaced", "verbs": None}]},
+    ],
+    ids=str,
+)
+def test_api_without_resources_has_no_kinds(version: dict[str, Any]) -> None:
+    def answer(verb: str, path: str, where: str, **options: Any) -> dict[str, Any]:
+        if path != "/apis":
+            return {"items": [], "resources": None}
+        named = {"version": "v1beta1", "freshness": "Current", **version}
+        empty = {"metadata": {"name": "example.com"}}
+        group = {"metadata": {"name": "external.metrics.k8s.io"}, "versions": [named]}
+        return {"items": [empty, group]}
+
+    client = KubeClient(cast(ApiConnection, SimpleNamespace(request=answer)))
+    assert client.list_namespaced_kinds() == ({}, [])
+    with pytest.raises(KindNotServedError):
+        client.served_kind("custom.metrics.k8s.io/v1beta2", "MetricValueList")
+
+
 def test_other_form_of_the_kinds_is_an_api_error() -> None:
     answer = {"kind": "APIVersions", "versions": ["v1"]}
     connection = SimpleNamespace(request=lambda *args, **options: answer)
