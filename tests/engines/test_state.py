@@ -78,6 +78,19 @@ def test_secrets_without_a_passphrase_are_refused(
         stack.up()
 
 
+def test_secrets_with_the_empty_passphrase_of_the_cli_are_read(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")
+    stack.program(WITH_SECRET)
+    stack.up()
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    assert stack.preview().clean
+    stack.program(WITH_SECRET.replace(SECRET, "an0ther-value"))
+    with pytest.raises(StateError, match="set PULUMI_CONFIG_PASSPHRASE"):
+        stack.up()
+
+
 def test_configuration_reaches_the_program(stack: Stack) -> None:
     settings = (RECORDED / "3-secret/Pulumi.dev.yaml").read_text().replace("fixture:", "test:")
     (stack.root / "environments").mkdir()

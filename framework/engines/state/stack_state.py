@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from framework.core.errors import StateError, StateFileError
-from framework.core.passphrase import read_passphrase
+from framework.core.passphrase import has_passphrase, read_passphrase
 from framework.engines.project import (
     Project,
     build_settings_path,
@@ -188,6 +189,7 @@ class StackState:
 
     def require_cipher(self) -> None:
         """Raises StateError when there is no passphrase to encrypt secrets with."""
+        read_passphrase(self.project.root)
         self._open_cipher()
 
     def _open_cipher(self) -> PassphraseCipher:
@@ -197,10 +199,14 @@ class StackState:
             return self._cipher
 
     def _build_cipher(self) -> PassphraseCipher:
-        passphrase = read_passphrase(self.project.root)
         if salt := self.checkpoint.salt:
             path = str(self.backend.checkpoint_path)
-            return PassphraseCipher.open(passphrase, salt, path)
+            if not has_passphrase():
+                # The CLI engine encrypts with the empty passphrase where none is given.
+                with suppress(StateError):
+                    return PassphraseCipher.open("", salt, path)
+            return PassphraseCipher.open(read_passphrase(self.project.root), salt, path)
+        passphrase = read_passphrase(self.project.root)
         path = str(build_settings_path(self.project, self.backend.stack))
         if salt := read_salt(self.project, self.backend.stack):
             return PassphraseCipher.open(passphrase, salt, path)
