@@ -24,7 +24,7 @@ from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
 from framework.engines.cli_rollouts import RolloutFollower
-from framework.engines.cli_stack import FailedUp, build_program
+from framework.engines.cli_stack import FailedUp, build_program, identify_resource
 from framework.engines.cli_steps import (
     PreCliWriter,
     find_failed_needs,
@@ -103,9 +103,13 @@ class CliApply:
         written = self._pre_cli_writer.unfinished if self._pre_cli_writer is not None else {}
         unfinished = {**written, **self._follower.unfinished}
         refreshed = {
-            found.object_key: found
+            identify_resource(found): found
             for found in self._opened.resources
-            if found.urn in self._refreshed and found.is_object and not found.pending_delete
+            if found.urn in self._refreshed
+            and (found.is_object or found.is_other)
+            and not found.pending_delete
+            # What the program only reads has no step that writes it.
+            and not found.raw.get("external")
         }
         if not unfinished and not refreshed and not self._reader.failures:
             return []

@@ -50,12 +50,12 @@ class FailedUp:
     `outputs` are those of the Stack and the components before the command, by URN: the CLI records
     a placeholder for an output of a model that failed.
     `refreshed` are the resources before the command that a refresh has recorded and no step has
-    written since, by `object_key`: the refresh records live values as inputs.
+    written since, by `identify_resource`: the refresh records live values as inputs.
     """
 
     reasons: Mapping[str, str]
     outputs: Mapping[str, Any]
-    refreshed: Mapping[ObjectIdentity, Resource] = field(default_factory=dict)
+    refreshed: Mapping[ObjectIdentity | str, Resource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,17 @@ class CliStack:
     def restore_inputs(
         self, resources: Iterable[Resource], recreated: Collection[str] = ()
     ) -> None:
-        """Gives each refreshed object the inputs that it had before, which are in `resources`.
+        """Gives each refreshed resource the inputs that it had before, which are in `resources`.
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
-        declared last, and `drift` compares the cluster with them: it would no longer find what the
-        refresh has recorded. Of an old object, which a replacement left behind, the whole record
-        is restored.
+        declared last, and `drift` or the next refresh compares what is live with them: it would no
+        longer find what this refresh has recorded. Of an old object, which a replacement left
+        behind, the whole record is restored.
         `recreated` are the URNs of objects that somebody else deleted and created again. The
         refresh reads by name and records the new objects as ours, and a later command would delete
         them, so these records are dropped.
         """
-        before = {found.key: found.raw for found in resources if found.is_object}
+        before = {found.key: found.raw for found in resources}
         exported = self.export()
         changed = _drop_records(exported, recreated)
         for raw in exported.deployment.get("resources") or ():
@@ -289,6 +289,14 @@ def _translate_errors(action: Callable[[], Any], project: Project, stack: str) -
         raise EngineError(f"pulumi failed: {keep_last_lines(str(exc))}") from exc
 
 
+def identify_resource(resource: Resource) -> ObjectIdentity | str:
+    """Returns what identifies a resource before and after a command, which may change its URN.
+
+    This is the URN if the resource is not of Kubernetes: the id of each password is "none".
+    """
+    return resource.object_key if resource.is_object else resource.urn
+
+
 def with_failure(
     resource: Resource, failed: FailedUp, convert: Callable[[Any], Any] = lambda tree: tree
 ) -> Resource:
@@ -300,13 +308,14 @@ def with_failure(
         return resource
     fields: dict[str, Any] = {}
     outputs = resource.raw.get("outputs") or {}
-    if (before := failed.refreshed.get(resource.object_key)) is not None and resource.is_object:
+    if (before := failed.refreshed.get(identify_resource(resource))) is not None:
         inputs = convert(before.raw.get("inputs"))
         if inputs != resource.raw.get("inputs"):
             fields["inputs"] = inputs
             # The Kubernetes provider keeps a copy of the inputs here and compares with it.
-            copy = convert((before.raw.get("outputs") or {}).get("__inputs"))
-            fields["outputs"] = {**outputs, "__inputs": copy}
+            if "__inputs" in outputs:
+                copy = convert((before.raw.get("outputs") or {}).get("__inputs"))
+                fields["outputs"] = {**outputs, "__inputs": copy}
     if resource.urn in failed.reasons:
         fields["initErrors"] = [failed.reasons[resource.urn]]
     if not resource.custom and has_unknown(outputs):

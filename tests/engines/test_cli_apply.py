@@ -43,6 +43,7 @@ from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FAKE_CLI, FakeCluster
 
 MODEL_TYPE = "test:index:Model"
+PASSWORD = "random:index/randomPassword:RandomPassword"
 PREFIX = "urn:pulumi:dev::test::"
 STACK_URN = f"{PREFIX}{STACK_TYPE}::test-dev"
 AUTOSCALER = "autoscaling/v2:HorizontalPodAutoscaler"
@@ -103,6 +104,8 @@ class World:
     # The old objects of replacements, and whether their URNs have new ones that need no change.
     pending: list[Change] = field(default_factory=list)
     is_replaced: bool = False
+    # Recorded resources that are not of Kubernetes, with their inputs.
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Recorded objects that the plan no longer has, and by URN what recorded objects depend on.
     gone: list[Change] = field(default_factory=list)
     needs: dict[str, list[str]] = field(default_factory=dict)
@@ -128,6 +131,9 @@ class World:
             raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
             raw |= {"inputs": inputs or {}, "outputs": {"__inputs": inputs or {}}}
             resources.append({**raw, "parent": component, "provider": ""})
+        for name, declared in self.others.items():
+            raw = {"urn": f"{PREFIX}{PASSWORD}::{name}", "custom": True, "type": PASSWORD}
+            resources.append({**raw, "id": "none", "inputs": declared, "outputs": {}})
         for change in self.gone:
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
             raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
@@ -171,7 +177,7 @@ class World:
         """Returns the recorded inputs of the Deployments, and their copies, by model."""
         document = json.loads(self.backend.checkpoint_path.read_text())
         return {
-            raw["urn"].rpartition("::")[2]: (raw["inputs"], raw["outputs"]["__inputs"])
+            raw["urn"].rpartition("::")[2]: (raw["inputs"], raw["outputs"].get("__inputs"))
             for raw in document["checkpoint"]["latest"]["resources"]
             if raw["custom"]
         }
@@ -433,6 +439,22 @@ def test_inputs_of_what_an_early_end_left_are_as_before(world: World, error: Bas
         world.apply()
     assert world.calls[0]["refresh"]
     assert world.read_inputs() == {"a": (LIVE, LIVE), "b": (DECLARED, DECLARED)}
+
+
+def test_inputs_of_what_is_not_of_kubernetes_are_as_before(world: World) -> None:
+    def refresh() -> None:
+        world.others = {"x": {"length": 9}, "y": {"length": 9}}
+        world.write_state()
+
+    # A refresh is the only check of these, and it compares with the recorded inputs. All passwords
+    # have the same id.
+    world.others = {"x": {"length": 1}, "y": {"length": 2}}
+    world.write_state()
+    world.runs = [[refresh, "a", KeyboardInterrupt()]]
+    with pytest.raises(KeyboardInterrupt):
+        world.apply()
+    inputs = world.read_inputs()
+    assert (inputs["x"], inputs["y"]) == (({"length": 1}, None), ({"length": 2}, None))
 
 
 def test_inputs_of_an_object_that_was_skipped_are_as_before(world: World) -> None:

@@ -198,6 +198,10 @@ CONFIG: dict[str, Any] = {
     "type": "kubernetes:core/v1:ConfigMap", "custom": True, "id": "ns/app",
     "provider": f"{_PROVIDER['urn']}::1",
 }  # fmt: skip
+BUCKET = {
+    "urn": f"{_PREFIX}aws:s3/bucket:Bucket::models",
+    "type": "aws:s3/bucket:Bucket", "custom": True, "id": "models", "inputs": {"tags": {"a": "1"}},
+}  # fmt: skip
 OTHER, USER = f"{_PREFIX}test:index:Other::other", f"{_PREFIX}test:index:User::user"
 
 
@@ -206,13 +210,14 @@ def refresh(
 ) -> None:
     """Ends a refresh with `error`, after it has recorded live values as inputs."""
     raw = {**CONFIG, "inputs": {"data": {"a": "1"}}, "outputs": {"metadata": {"uid": "ours"}}}
-    before = Resource(raw), Resource({**raw, "delete": True})
+    before = Resource(raw), Resource({**raw, "delete": True}), Resource(BUCKET)
     live = {**raw, "inputs": {"data": {"a": "1", "foreign": "2"}}}
     live["outputs"] = {"metadata": {"uid": "of others"}}
     urns = [CONFIG["urn"], OTHER]
     user = {"urn": USER, "dependencies": urns, "propertyDependencies": {"spec": urns}}
     others = [{"urn": OTHER, "type": "test:index:Other"}, {**user, "type": "test:index:User"}]
-    resources = [_PROVIDER, live, {**live, "delete": True}, *others]
+    bucket = {**BUCKET, "inputs": {"tags": {"a": "2"}}}
+    resources = [_PROVIDER, live, {**live, "delete": True}, bucket, *others]
     exported = SimpleNamespace(version=3, deployment={"resources": resources})
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
@@ -235,8 +240,10 @@ def test_refresh_that_ends_early_leaves_the_declared_inputs(
     workspace = Workspace()
     with pytest.raises(type(error)) if error else contextlib.nullcontext():
         refresh(root, error, workspace)
-    _, resource, *_ = workspace.document["deployment"]["resources"]
+    _, resource, _, bucket, *_ = workspace.document["deployment"]["resources"]
     assert resource["inputs"] == {"data": {"a": "1"}}
+    # Nothing else has what the program declared: the files of the models do not have a bucket.
+    assert bucket["inputs"] == BUCKET["inputs"]
 
 
 def test_refresh_does_not_record_an_object_of_others(root: Path) -> None:
