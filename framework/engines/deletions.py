@@ -87,6 +87,26 @@ def check_deletions(
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
 
+def refuse_deletions_of_cli(
+    preview: Preview, resources: Iterable[Resource], former_urns: Mapping[str, str]
+) -> Preview:
+    """Returns the preview with a problem for each deletion that only the CLI can carry out.
+
+    `resources` and `former_urns` are those of `check_deletions`. Without the problem, the embedded
+    engine would remove the record, and nothing would know the resource any more.
+    """
+    urns = {found.urn for found in resources if _needs_cli(found)}
+    problems = set(preview.problems)
+    for change in preview.changes:
+        is_deleted = change.op in (Op.DELETE, Op.REPLACE)
+        if is_deleted and former_urns.get(change.urn, change.urn) in urns:
+            name = f"{change.kind} {change.object or change.name}"
+            message = f"{name}: only the pulumi CLI can delete it"
+            next_step = "run this again with ENGINE=cli"
+            problems.add(Problem(change.component, name, message, next_step=next_step))
+    return replace(preview, problems=tuple(sorted(problems)))
+
+
 def _find_recreated(
     deletions: Iterable[tuple[Change, Resource]], read_state: ReadState, connect: ConnectProvider
 ) -> dict[str, str]:
@@ -235,6 +255,12 @@ def _identify(resource: Resource) -> tuple[str, str]:
 def _find_namespace(resource: Resource) -> tuple[str, str]:
     """Returns the Namespace that an object is in, in the form of `_identify`."""
     return resource.provider_urn, resource.id.rpartition("/")[0]
+
+
+def _needs_cli(resource: Resource) -> bool:
+    """Returns whether only the CLI can delete a resource. Of retained ones only the record goes."""
+    is_unknown = resource.is_other or (resource.is_object and not _has_manifest(resource))
+    return is_unknown and not resource.retain_on_delete
 
 
 def _has_manifest(resource: Resource) -> bool:

@@ -1,12 +1,14 @@
-"""A slow deletion shows what it waits for, and an interrupted one is not a failure."""
+"""Deletions of the embedded engine: slow and interrupted ones, and those of the CLI alone."""
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import wait
 from typing import Any
 
 import pytest
 
+from framework.engines.problems import RefusedError
 from tests.engines.fakes import Stack
 
 
@@ -43,3 +45,62 @@ def test_interrupted_deletion_shows_its_holders_and_is_not_a_failure(
     held.cluster.held.clear()
     assert not held.destroy().failures
     assert held.cluster.ids() == []
+
+
+_BUCKET = {"type": "aws:s3/bucket:Bucket", "id": "models-7f3"}
+_RELEASE = {"type": "kubernetes:helm.sh/v3:Release", "id": "ns/models", "inputs": {"chart": "x"}}
+_PATCH = {
+    "type": "kubernetes:core/v1:ConfigMapPatch",
+    "id": "ns/models",
+    "inputs": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "name"),
+    [
+        (_BUCKET, "Bucket models"),
+        (_RELEASE, "Release ns/models"),
+        (_PATCH, "ConfigMapPatch ns/models"),
+    ],
+    ids=["bucket", "release", "patch"],
+)
+@pytest.mark.parametrize("verb", ["up", "destroy"])
+@pytest.mark.parametrize("targets", [(), ("m",)], ids=["all", "one model"])
+def test_resource_that_only_the_cli_deletes_is_refused_and_stays_recorded(
+    stack: Stack, recorded: dict[str, Any], name: str, verb: str, targets: tuple[str, ...]
+) -> None:
+    stack.program("config_map('going', parent=Model('m'))\nconfig_map('other')")
+    stack.up()
+    record(stack, recorded)
+    stack.program("Model('m')\nconfig_map('other')")
+    before = (stack.resources, stack.cluster.ids())
+    with pytest.raises(RefusedError) as error:
+        stack.up(*targets) if verb == "up" else stack.destroy(*targets)
+    [problem] = error.value.preview.problems
+    assert problem.object == name
+    assert str(problem) == (
+        f"{name}: only the pulumi CLI can delete it; run this again with ENGINE=cli"
+    )
+    assert (stack.resources, stack.cluster.ids()) == before
+
+
+def test_only_the_record_of_a_retained_resource_goes(stack: Stack) -> None:
+    stack.program("config_map('going', parent=Model('m'))")
+    stack.up()
+    record(stack, {**_BUCKET, "retainOnDelete": True})
+    assert not stack.destroy().failures
+    assert stack.resources == []
+
+
+def record(stack: Stack, resource: dict[str, Any]) -> None:
+    """Adds a resource of model `m` to the state, as the CLI records it."""
+    document = json.loads(stack.state_file.read_text())
+    resources = document["checkpoint"]["latest"]["resources"]
+    urn = f"urn:pulumi:dev::test::test:index:Model${resource['type']}::models"
+    [config] = [found for found in resources if found["urn"].endswith("::going")]
+    options = {key: config[key] for key in ("parent", "provider")}
+    if not resource["type"].startswith("kubernetes:"):
+        del options["provider"]
+    resources.append({"urn": urn, "custom": True, "inputs": {}, **options, **resource})
+    stack.state_file.write_text(json.dumps(document))

@@ -27,7 +27,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
-from framework.engines.deletions import check_deletions
+from framework.engines.deletions import check_deletions, refuse_deletions_of_cli
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
@@ -409,7 +409,7 @@ class Operation:
         return add_preflight(preview, plan, reader, self._request.components)
 
     def check_deletions(self, preview: Preview, *, refuses_lost: bool) -> Preview:
-        """Returns the preview with the problems of objects that it must not delete.
+        """Returns the preview with the problems of resources that it must not delete.
 
         `refuses_lost` is for objects that must not be deleted with their Namespace.
         """
@@ -424,7 +424,7 @@ class Operation:
             preview, resources, former_urns, read_state, connect, refuses_lost=refuses_lost
         )
         self._forgotten = checked.forgotten
-        return checked.preview
+        return refuse_deletions_of_cli(checked.preview, resources, former_urns)
 
     def _forget_old(self) -> None:
         """Removes the records of old objects that stay. Call it once the preview is confirmed."""
