@@ -365,9 +365,10 @@ def describe_pending_creates(operations: Iterable[Mapping[str, Any]]) -> str:
     names = list_names([f"{created.kind} {created.name}" for created in pending])
     return (
         f"an earlier command was interrupted while it created {names}, and it is not known "
-        "whether all of that exists; look at each object, and delete it if the files no longer "
-        "have it; then drop these operations with `pulumi stack export | pulumi stack import`; "
-        "`up` records the other objects"
+        "whether all of that exists; look at each one, and delete it if the files no longer "
+        "have it; delete a Helm Release, or what is not of Kubernetes, in any case, or record it "
+        "with `pulumi import`; then drop these operations with `pulumi stack export | pulumi stack "
+        "import`; `up` records the other objects"
     )
 
 

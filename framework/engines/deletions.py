@@ -17,6 +17,7 @@ from functools import partial
 
 from framework.core.changes import Change, Op, Preview, Problem
 from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.recorded import has_manifest, needs_cli
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.unrecorded import LOST_NOTE, add_unrecorded_objects
@@ -95,7 +96,8 @@ def refuse_deletions_of_cli(
     `resources` and `former_urns` are those of `check_deletions`. Without the problem, the embedded
     engine would remove the record, and nothing would know the resource any more.
     """
-    urns = {found.urn for found in resources if _needs_cli(found)}
+    # Of retained resources only the records are removed.
+    urns = {found.urn for found in resources if needs_cli(found) and not found.retain_on_delete}
     problems = set(preview.problems)
     for change in preview.changes:
         is_deleted = change.op in (Op.DELETE, Op.REPLACE)
@@ -111,7 +113,7 @@ def _find_recreated(
     deletions: Iterable[tuple[Change, Resource]], read_state: ReadState, connect: ConnectProvider
 ) -> dict[str, str]:
     """Maps the key of each resource to delete whose object somebody else recreated to the error."""
-    looked_at = [found for _, found in deletions if _has_manifest(found)]
+    looked_at = [found for _, found in deletions if has_manifest(found)]
     listed = len(looked_at) > _MAX_READ_ONE_BY_ONE
 
     def find(resource: Resource) -> str:
@@ -255,22 +257,6 @@ def _identify(resource: Resource) -> tuple[str, str]:
 def _find_namespace(resource: Resource) -> tuple[str, str]:
     """Returns the Namespace that an object is in, in the form of `_identify`."""
     return resource.provider_urn, resource.id.rpartition("/")[0]
-
-
-def _needs_cli(resource: Resource) -> bool:
-    """Returns whether only the CLI can delete a resource. Of retained ones only the record goes."""
-    is_unknown = resource.is_other or (resource.is_object and not _has_manifest(resource))
-    return is_unknown and not resource.retain_on_delete
-
-
-def _has_manifest(resource: Resource) -> bool:
-    """Returns whether the inputs are those of the object that Pulumi deletes.
-
-    The inputs of a Helm `Release` are no object, and the deletion of a Patch resource, such as
-    `DeploymentPatch`, leaves the object.
-    """
-    inputs = resource.raw.get("inputs") or {}
-    return bool(inputs.get("kind") == resource.kind)
 
 
 def read_exported_state(resource: Resource) -> ObjectState:

@@ -184,6 +184,21 @@ def build_recorded_objects(
     return RecordedObjects(tuple(objects), providers, messages, frozenset(pending), others=others)
 
 
+def has_manifest(resource: Resource) -> bool:
+    """Returns whether the inputs are those of the object that Pulumi deletes.
+
+    The inputs of a Helm `Release` are no object, and the deletion of a Patch resource, such as
+    `DeploymentPatch`, leaves the object.
+    """
+    inputs = resource.raw.get("inputs") or {}
+    return bool(inputs.get("kind") == resource.kind)
+
+
+def needs_cli(resource: Resource) -> bool:
+    """Returns whether only the CLI can create or delete a resource."""
+    return resource.is_other or (resource.is_object and not has_manifest(resource))
+
+
 def build_deletion(resource: Resource, components: Components) -> Change:
     """Builds the change that deletes a recorded resource."""
     note = "left behind by a replacement" if resource.pending_delete else ""

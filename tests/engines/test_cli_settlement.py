@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
@@ -200,7 +201,36 @@ def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack
     preview = add_pending_deletions(Preview(()), opened, request)
     [problem] = engine._check_deletions(request, opened, preview).preview.problems
     assert "interrupted while it created ConfigMap a, ConfigMap b, and it is not" in problem.message
-    assert "delete it if the files no longer have it; then drop these" in problem.message
+    assert "delete it if the files no longer have it" in problem.message
+
+
+def test_pending_create_of_a_release_stops_no_command(stack: Stack) -> None:
+    stack.program(_PROGRAM)
+    stack.up()
+    document = json.loads(stack.state_file.read_text())
+    latest = document["checkpoint"]["latest"]
+    release = {
+        "urn": "urn:pulumi:dev::test::kubernetes:helm.sh/v3:Release::redis",
+        "type": "kubernetes:helm.sh/v3:Release",
+        "custom": True,
+        "provider": latest["resources"][-1]["provider"],
+        "inputs": {"chart": "redis", "name": "redis", "namespace": "ns"},
+    }
+    latest["pending_operations"] = [{"type": "creating", "resource": release}]
+    stack.state_file.write_text(json.dumps(document))
+    engine, request = build_engine(stack), stack.request()
+    opened, messages = engine._settle_in_memory(request, FakeStack(stack).open(stack))
+    assert not opened.is_settled_in_memory
+    for warnings in (
+        messages,
+        engine._settle(request),
+        engine.recorded_objects(request).messages,
+        stack.preview().messages,
+        stack.preview_destroy().messages,
+    ):
+        assert "Release redis may exist without a record" in warnings[0]
+    latest = json.loads(stack.state_file.read_text())["checkpoint"]["latest"]
+    assert [found["resource"] for found in latest["pending_operations"]] == [release]
 
 
 def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:

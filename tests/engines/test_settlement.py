@@ -207,3 +207,28 @@ def test_undecided_create_stays_pending_with_a_warning() -> None:
     assert not remote.imported
     assert len(remote.deployment["pending_operations"]) == 1
     assert "ConfigMap app may be the one that is there now" in warning
+
+
+@pytest.mark.parametrize(
+    ("type_", "inputs"),
+    [
+        ("aws:s3/bucket:Bucket", {"bucket": "app"}),
+        ("kubernetes:helm.sh/v3:Release", {"chart": "app", "name": "app"}),
+        ("kubernetes:core/v1:ConfigMapPatch", {"kind": "ConfigMap", "metadata": {"name": "app"}}),
+        (TYPE, {"kind": "ConfigMap", "metadata": {"generateName": "app-"}}),
+    ],
+    ids=["bucket", "release", "patch", "generated name"],
+)
+def test_create_that_cannot_be_looked_up_stays_pending_with_a_warning(
+    type_: str, inputs: dict[str, Any]
+) -> None:
+    urn = f"urn:pulumi:dev::test::{type_}::app"
+    operation = pending(urn, "", inputs=inputs)
+    remote = Remote([("creating", operation), ("creating", pending(DEPLOYMENT, "Deployment"))])
+    # To look for it by the name in the inputs would be an error.
+    remote.taken = build_taken("kubectl")
+    changed, [warning] = remote.settle()
+    assert not changed
+    assert remote.deployment["pending_operations"][0]["resource"] == operation
+    assert f"{type_.rpartition(':')[2]} app may exist without a record" in warning
+    assert "then drop the pending operation with" in warning

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.planner import UNFINISHED
 from framework.engines.embedded.records import build_recovered
+from framework.engines.recorded import needs_cli
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import Line, drop_line, end_line, set_line
 from framework.engines.state.stack_state import ReadableState
@@ -17,6 +18,12 @@ from framework.kube.ownership import AlreadyExistsError
 
 if TYPE_CHECKING:
     from framework.plan import StackPlan
+
+_UNKNOWN = (
+    "may exist without a record, and cannot be looked up; next: look for it yourself, and delete "
+    "it or record it with `pulumi import`; then drop the pending operation with `pulumi stack "
+    "export | pulumi stack import`"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ def settle_pending(state: ReadableState, clusters: Clusters) -> Settlement:
     A command that is killed between the API server's answer and the journal's next line leaves an
     object that is not in the state: neither `up` nor `destroy` would ever delete it. The pending
     operation has its inputs, so the object can be looked up. If this engine created it, it is
-    recorded. If it is missing, the pending operation is removed.
+    recorded. If it is missing, the pending operation is removed. It stays pending if it cannot be
+    looked up, as a Helm Release, a resource that is not of Kubernetes, or a generated name.
 
     `clusters` must connect with the inputs of the recorded providers, which created the objects.
     """
@@ -42,11 +50,14 @@ def settle_pending(state: ReadableState, clusters: Clusters) -> Settlement:
     warnings: list[str] = []
     for operation in recorded.pending:
         pending = Resource(operation["resource"])
-        if operation["type"] != "creating" or not pending.is_object:
+        if operation["type"] != "creating" or not (pending.is_object or pending.is_other):
             # The next run repeats the update or deletion of a recorded resource. If the resource
             # is no longer recorded, there is nothing to repeat.
             if pending.urn not in recorded.live:
                 lines.append(end_line(pending.urn))
+            continue
+        if needs_cli(pending) or not _find_name(state, pending):
+            warnings.append(_describe_pending(pending, _UNKNOWN))
             continue
         if any(urn not in recorded.live for urn in (pending.parent, pending.provider_urn) if urn):
             warnings.append(
@@ -119,6 +130,12 @@ def _recover(
         yield set_line(old.with_fields(delete=True))
     errors = [UNFINISHED] if pending.kind == "Deployment" else []
     yield set_line(build_recovered(state, pending, live, errors))
+
+
+def _find_name(state: ReadableState, pending: Resource) -> str:
+    """Returns the name of an object; "" if the server generates it (`metadata.generateName`)."""
+    metadata = reveal(state.read_inputs(pending)).get("metadata") or {}
+    return str(metadata.get("name") or "")
 
 
 def _get_uid(outputs: Mapping[str, Any]) -> str:
