@@ -70,6 +70,7 @@ class CliApply:
         # The recorded URNs that a refresh has changed, and that no step has written since.
         self._refreshed: frozenset[str] = frozenset()
         self._has_run = False
+        self._ran_for_models_only = False
 
     def run(self) -> Result:
         """Applies everything and waits for all Pods. Returns the result without its outputs.
@@ -188,6 +189,8 @@ class CliApply:
             self._run_alone_last(targets, left_out | held)
         if held:
             self._delete_held(left_out)
+        if targets is None:
+            self._run_outside(left_out)
 
     def _find_held(self) -> HeldDeletions:
         """Finds the deletions that a failed rollout must prevent."""
@@ -286,8 +289,7 @@ class CliApply:
         for model in sorted(alone):
             if own_runs[model] and model not in self._list_failed():
                 self._run(False, targets=own_runs[model])
-        if general is not targets:
-            self._run_outside(left_out)
+        self._ran_for_models_only = general is not targets
 
     def _run_together(self, models: Mapping[str, frozenset[str]]) -> None:
         """Runs the CLI for models that share a run, again after each one that ended early.
@@ -306,15 +308,30 @@ class CliApply:
                 return
 
     def _run_outside(self, left_out: frozenset[str]) -> None:
-        """Runs the CLI for changes outside of the models that it could not make before."""
-        changes = self._previewed.preview.changes
-        outside = [item for item in changes if not item.component and item.op is not Op.SAME]
-        failed = (self._held.alone | self._held.together) & self._list_failed()
+        """Runs the CLI for changes outside of the models that the runs before could not make."""
+        outside = self._find_undone()
+        late = {*self._held.models.values(), *self._held.alone, *self._held.together}
+        failed = late & self._list_failed()
         if outside and not failed and not left_out & find_unprotected(self._opened.resources):
             self._run(True, excluded=left_out)
             return
         for change in outside:
-            self._feed.report(change, "skipped", "it waits until the renamed models serve")
+            self._feed.report(change, "skipped", "it waits until the changed models serve")
+
+    def _find_undone(self) -> list[Change]:
+        """Finds the changes outside of the models that no run has made.
+
+        A run that leaves out the objects of a Namespace does not delete the Namespace.
+        """
+        changes = self._previewed.preview.changes
+        outside = [item for item in changes if not item.component and item.op is not Op.SAME]
+        if self._ran_for_models_only:
+            return outside
+        deletions = [change for change in outside if change.op is Op.DELETE]
+        if not deletions or not self._held.has_later_runs:
+            return []
+        recorded = {found.urn for found in self._read_current().resources}
+        return [change for change in deletions if change.urn in recorded]
 
     def _run(
         self,

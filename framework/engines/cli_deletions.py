@@ -31,6 +31,11 @@ class HeldDeletions:
     alone: frozenset[str] = frozenset()
     together: frozenset[str] = frozenset()
 
+    @property
+    def has_later_runs(self) -> bool:
+        """True if runs follow the first one."""
+        return bool(self.models or self.alone or self.together)
+
 
 def find_held_deletions(
     steps: Iterable[CliStep],

@@ -138,7 +138,7 @@ class World:
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
             raw = {"urn": change.urn, "custom": True, "type": change.type, "id": change.object}
             raw |= {"inputs": {}, "outputs": {"__inputs": {}}, "provider": ""}
-            resources.append({**raw, "parent": component})
+            resources.append({**raw, "parent": component if change.component else ""})
         for change in self.pending:
             component = f"{PREFIX}{MODEL_TYPE}::{change.component}"
             raw = {"urn": change.urn, "custom": True, "type": change.type, "parent": component}
@@ -636,6 +636,23 @@ def test_old_deployment_of_a_failed_rename_stays_until_the_new_one_serves(
     assert read_scopes(world) == (runs if fails else [*runs, (True, "", set())])
     skipped = [item.change for item in world.progress if item.state == "skipped"]
     assert skipped == ([outside] if fails else [])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_namespace_is_deleted_after_the_models_that_run_alone(world: World, fails: bool) -> None:
+    # The first run leaves out what is in the Namespace, and with it the Namespace.
+    world.pending = [build_deletion("old", urn=build_urn("a"))]
+    urn = f"{PREFIX}kubernetes:core/v1:Namespace::old"
+    namespace = Change(urn, "kubernetes:core/v1:Namespace", "old", Op.DELETE, object="old")
+    world.gone = [namespace]
+    world.write_state()
+    world.shown.set()
+    world.runs = [["b"], [f"{FAILS}a"]] if fails else [["b"], ["a"], []]
+    world.apply()
+    runs = [(True, "exclude", {"a"}), (False, "target", {"a"})]
+    assert read_scopes(world) == (runs if fails else [*runs, (True, "", set())])
+    skipped = [item.change for item in world.progress if item.state == "skipped"]
+    assert skipped == ([namespace] if fails else [])
 
 
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
