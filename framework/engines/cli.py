@@ -46,6 +46,7 @@ from framework.engines.cli_stack import (
     open_stack,
 )
 from framework.engines.clusters import (
+    Connection,
     build_kubeconfig_path,
     connect_kubernetes,
     open_clusters,
@@ -323,8 +324,8 @@ class CliEngine:
         former_urns = reader.former_urns if reader is not None else {}
         with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
 
-            def connect(resource: Resource) -> KubernetesProvider:
-                return clusters.connect(resource.provider_urn).provider
+            def connect(resource: Resource) -> Connection:
+                return clusters.connect(resource.provider_urn)
 
             checked = check_deletions(
                 preview,

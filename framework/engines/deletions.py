@@ -20,14 +20,18 @@ from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.recorded import has_manifest, needs_cli
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.secrets import read_plaintext, unseal
-from framework.engines.unrecorded import LOST_NOTE, add_unrecorded_objects
+from framework.engines.unrecorded import (
+    LOST_NOTE,
+    ConnectProvider,
+    add_unrecorded_objects,
+    is_inside,
+)
 from framework.engines.values import reveal
 from framework.kube.api_error import ApiError
 from framework.kube.objects import ObjectState
-from framework.kube.provider import KubernetesProvider, RecreatedError
+from framework.kube.provider import RecreatedError
 
 ReadState = Callable[[Resource], ObjectState]
-ConnectProvider = Callable[[Resource], KubernetesProvider]
 _OLD_NOTE = "was left behind by a replacement and recreated; is deleted with its Namespace"
 # Up to this many objects are read one by one, which takes fewer calls than all pages of the lists.
 _MAX_READ_ONE_BY_ONE = 16
@@ -62,8 +66,8 @@ def check_deletions(
     but a user who only renames a Namespace does not expect to lose data.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
-    recorded under. `read_state` decrypts a resource, and `connect` returns the provider of its
-    cluster. Reads only what the preview deletes.
+    recorded under. `read_state` decrypts a resource, and `connect` connects to its cluster. Reads
+    only what the preview deletes.
     """
     resources = _leave_out_used_again(resources)
     deletions = list(_list_deletions(preview.changes, resources, former_urns))
@@ -78,11 +82,14 @@ def check_deletions(
     namespaces = [
         found for _, found in deletions if found.kind == "Namespace" and found.key not in forgotten
     ]
-    gone = set(map(_identify, namespaces))
-    staying = [found for found in forgotten.values() if _find_namespace(found) not in gone]
+
+    def is_lost(resource: Resource) -> bool:
+        return any(is_inside(resource, namespace, connect) for namespace in namespaces)
+
+    staying = [found for found in forgotten.values() if not is_lost(found)]
     preview = _leave_out(preview, staying, recreated)
     kept = [found for found in resources if found.is_object and found.retain_on_delete]
-    lost = [found for found in (*kept, *forgotten.values()) if _find_namespace(found) in gone]
+    lost = [found for found in (*kept, *forgotten.values()) if is_lost(found)]
     preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
     preview = add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
     return CheckedDeletions(preview, tuple(forgotten.values()))
@@ -119,7 +126,7 @@ def _find_recreated(
     def find(resource: Resource) -> str:
         state = read_state(resource)
         try:
-            obj = connect(resource).find_recreated(state, listed=listed)
+            obj = connect(resource).provider.find_recreated(state, listed=listed)
         except ApiError as exc:
             # The deletion itself reports what is wrong with one object.
             if exc.concerns_all_objects:

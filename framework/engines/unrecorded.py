@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from framework.core.changes import Preview, Problem
+from framework.core.errors import EngineError
 from framework.core.suggestions import list_names
-from framework.engines.clusters import CALLS_AT_ONCE
+from framework.engines.clusters import CALLS_AT_ONCE, Connection
 from framework.engines.recorded import RELEASE
 from framework.engines.state.checkpoint import Resource, identify_object
 from framework.kinds.kind import build_type_token
@@ -29,6 +30,7 @@ from framework.kube.ownership import belongs_to_release
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import NAMESPACED_KINDS
 
+ConnectProvider = Callable[[Resource], Connection]
 LOST_NOTE = "is deleted with its Namespace, and its data with it"
 _CLAIM = "PersistentVolumeClaim"
 # Kubernetes makes the objects of these kinds: for its own use, or from other objects.
@@ -68,7 +70,7 @@ def add_unrecorded_objects(
     preview: Preview,
     namespaces: Iterable[Resource],
     resources: Sequence[Resource],
-    connect: Callable[[Resource], KubernetesProvider],
+    connect: ConnectProvider,
     *,
     refuses: bool,
 ) -> Preview:
@@ -81,8 +83,8 @@ def add_unrecorded_objects(
     """
     problems, warnings = set(preview.problems), set(preview.messages)
     for namespace in namespaces:
-        contents = _read_contents(connect(namespace), namespace.id)
-        recorded = _RecordedObjects(namespace.provider_urn, resources)
+        contents = _read_contents(connect(namespace).provider, namespace.id)
+        recorded = _RecordedObjects(namespace, resources, connect)
         objects = _list_unrecorded(contents.objects, recorded)
         for claim in _list_claims(objects):
             name = f"{_CLAIM} {object_name(claim['metadata'])}"
@@ -102,16 +104,38 @@ def add_unrecorded_objects(
     return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
 
 
-class _RecordedObjects:
-    """The recorded objects and Helm Releases of one cluster."""
+def is_inside(resource: Resource, namespace: Resource, connect: ConnectProvider) -> bool:
+    """Returns whether an object is in a Namespace. Two providers may be of one cluster."""
+    is_named = resource.is_object and resource.id.rpartition("/")[0] == namespace.id
+    return is_named and _is_on_same_cluster(resource, namespace, connect)
 
-    def __init__(self, provider_urn: str, resources: Sequence[Resource]) -> None:
-        self._provider_urn = provider_urn
-        self._keys = {found.object_key for found in resources}
+
+def _is_on_same_cluster(resource: Resource, other: Resource, connect: ConnectProvider) -> bool:
+    if resource.provider_urn == other.provider_urn:
+        return True
+    try:
+        return connect(resource).uid == connect(other).uid
+    except EngineError:
+        # Only the CLI can use the provider, which mostly is of the cluster that the machine names.
+        return True
+
+
+class _RecordedObjects:
+    """The recorded objects in a Namespace, and the recorded Helm Releases of its cluster."""
+
+    def __init__(
+        self, namespace: Resource, resources: Sequence[Resource], connect: ConnectProvider
+    ) -> None:
+        self._provider_urn = namespace.provider_urn
+        self._keys = {
+            found.object_key._replace(provider_urn=self._provider_urn)
+            for found in resources
+            if is_inside(found, namespace, connect)
+        }
         self._releases = {
             found.id
             for found in resources
-            if found.type == RELEASE and found.provider_urn == provider_urn
+            if found.type == RELEASE and _is_on_same_cluster(found, namespace, connect)
         }
 
     def has(self, obj: Mapping[str, Any]) -> bool:

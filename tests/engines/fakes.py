@@ -375,13 +375,18 @@ def check_changes(
     refuses_lost: bool = True,
 ) -> Preview:
     """Returns what the check of deletions makes of a preview with these changes."""
-    provider = cast(KubernetesProvider, cluster)
+
+    def connect(resource: Resource) -> Connection:
+        # Of the providers only `other` is of another cluster.
+        uid = "cluster-2" if resource.provider_urn.endswith("::other") else "cluster-1"
+        return Connection(cast(KubernetesProvider, cluster), uid, "fake", lambda: None)
+
     checked = check_deletions(
         Preview(tuple(changes)),
         resources,
         {},
         read_exported_state,
-        lambda _: provider,
+        connect,
         refuses_lost=refuses_lost,
     )
     return checked.preview

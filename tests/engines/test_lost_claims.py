@@ -107,6 +107,11 @@ def build(name: str, type_: str, **fields: Any) -> Resource:
             False,
             id="another cluster",
         ),
+        pytest.param(
+            build("old/weights", CLAIM, retainOnDelete=True, provider="urn::own::id"),
+            True,
+            id="another provider of the same cluster",
+        ),
     ],
 )
 def test_only_kept_objects_of_the_deleted_namespace_are_lost(
@@ -211,8 +216,27 @@ def test_long_list_of_objects_of_others_is_cut() -> None:
     assert "ConfigMap theirs-07 and 4 more; next:" in warning
 
 
-def test_objects_of_a_recorded_release_are_not_those_of_others() -> None:
-    release = build("old/redis", "kubernetes:helm.sh/v3:Release", inputs={"chart": "redis"})
+@pytest.mark.parametrize(("provider", "is_ours"), [("own", True), ("other", False)])
+def test_claim_of_another_provider_is_recorded_if_its_cluster_is_the_same(
+    provider: str, is_ours: bool
+) -> None:
+    namespace, cluster = build("old", NAMESPACE), FakeCluster()
+    add(cluster, "v1", "PersistentVolumeClaim", "data")
+    claim = build("old/data", CLAIM, provider=f"urn::{provider}::id")
+    changes = [
+        Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new"),
+        Change(claim.urn, CLAIM, "data", Op.REPLACE, object="new/data"),
+    ]
+    found = check_changes(changes, [namespace, claim], cluster)
+    assert [problem.object for problem in found.problems] == (
+        [] if is_ours else ["PersistentVolumeClaim old/data"]
+    )
+
+
+@pytest.mark.parametrize("provider", [{}, {"provider": "urn::own::id"}], ids=["same", "own"])
+def test_objects_of_a_recorded_release_are_not_those_of_others(provider: dict[str, str]) -> None:
+    type_ = "kubernetes:helm.sh/v3:Release"
+    release = build("old/redis", type_, inputs={"chart": "redis"}, **provider)
     cluster = FakeCluster()
     annotations = {f"meta.helm.sh/release-{key}": "redis" for key in ("name", "namespace")}
     annotations["meta.helm.sh/release-namespace"] = "old"

@@ -23,6 +23,7 @@ from framework.engines.base import (
 from framework.engines.clusters import (
     Clusters,
     Connect,
+    Connection,
     IdentityCheck,
     connect_kubernetes,
     identify_cluster,
@@ -74,7 +75,6 @@ from framework.engines.values import (
 from framework.kube.object_diff import compare_with_live
 
 if TYPE_CHECKING:
-    from framework.kube.provider import KubernetesProvider
     from framework.plan import StackPlan
 
 _STOP_S = 10.0
@@ -416,8 +416,8 @@ class Operation:
         resources = self.state.get_current().resources
         former_urns = {new: former for former, new in self.planner.renames.items()}
 
-        def connect(resource: Resource) -> KubernetesProvider:
-            return self.planner.connect(resource.provider)
+        def connect(resource: Resource) -> Connection:
+            return self.clusters.connect(resource.provider_urn)
 
         read_state = partial(read_object_state, self.state)
         checked = check_deletions(
