@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from framework.core.changes import Change, Op, Preview, Problem
+from framework.core.suggestions import list_names
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.recorded import has_manifest, needs_cli
 from framework.engines.state.checkpoint import Resource
@@ -63,7 +64,8 @@ def check_deletions(
     A problem is an object that somebody else recreated and, with `refuses_lost`, an object that is
     deleted with its Namespace although it is kept, or an old one that somebody recreated. Without
     `refuses_lost` the latter have a note: a user of `destroy` expects that everything is deleted,
-    but a user who only renames a Namespace does not expect to lose data.
+    but a user who only renames a Namespace does not expect to lose data. What the program still has
+    in a deleted Namespace is a warning or, if it is a claim, a problem.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
     recorded under. `read_state` decrypts a resource, and `connect` connects to its cluster. Reads
@@ -91,6 +93,10 @@ def check_deletions(
     kept = [found for found in resources if found.is_object and found.retain_on_delete]
     lost = [found for found in (*kept, *forgotten.values()) if is_lost(found)]
     preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
+    planned = list(_list_planned(preview.changes, resources, former_urns))
+    for namespace in namespaces:
+        inside = [found for found in planned if is_inside(found, namespace, connect)]
+        preview = _add_planned_objects(preview, namespace, inside)
     preview = add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
@@ -223,6 +229,54 @@ def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Pr
     return Problem(
         components.get(resource.urn, ""), name, message, setting="namespace", next_step=next_step
     )
+
+
+def _add_planned_objects(
+    preview: Preview, namespace: Resource, objects: Iterable[Resource]
+) -> Preview:
+    """Returns the preview with the objects of a deleted Namespace that the program still has.
+
+    A claim is a problem, because its data is lost; all others are named in a warning. An own
+    program may name the Namespace of an object, which then does not follow `namespace`.
+    """
+    problems, names = set(preview.problems), set()
+    for found in objects:
+        if found.kind != "PersistentVolumeClaim":
+            names.add(f"{found.kind} {found.id.rpartition('/')[2]}")
+            continue
+        message = f"{_describe(found)} stays in the program, and {LOST_NOTE}"
+        next_step = (
+            f"undo the change, so that `namespace` is {namespace.id} again, or copy the data and "
+            "move the claim to another Namespace"
+        )
+        problem = Problem("", _describe(found), message, setting="namespace", next_step=next_step)
+        problems.add(problem)
+    messages = preview.messages
+    if names:
+        warning = (
+            f"warning: Namespace {namespace.id} is to be deleted with objects that stay in the "
+            f"program: {list_names(sorted(names))}; next: move them to another Namespace"
+        )
+        messages = tuple(sorted({*messages, warning}))
+    return replace(preview, messages=messages, problems=tuple(sorted(problems)))
+
+
+def _list_planned(
+    changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
+) -> Iterator[Resource]:
+    """Yields the recorded objects that the program still has under the same name.
+
+    Kept ones are left out, see `_add_lost_objects`.
+    """
+    live = {found.urn: found for found in resources if not found.pending_delete}
+    for change in changes:
+        found = live.get(former_urns.get(change.urn, change.urn))
+        if found is None or not found.is_object or found.retain_on_delete:
+            continue
+        # An update changes no name. The CLI does not tell the name of a Helm Release.
+        is_renamed = change.op not in (Op.SAME, Op.UPDATE) and change.object != found.id
+        if change.op is not Op.DELETE and not is_renamed:
+            yield found
 
 
 def _list_deletions(

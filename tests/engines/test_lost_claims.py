@@ -290,3 +290,51 @@ def test_server_that_does_not_tell_its_kinds_is_asked_for_the_well_known_ones() 
     cluster.list_namespaced_kinds = Mock(side_effect=ApiError("/api", 406, "", ""))  # type: ignore[method-assign]
     [warning] = read_warnings(cluster)
     assert "recorded: Secret token; could not be listed: all other kinds; next:" in warning
+
+
+RELEASE = "kubernetes:helm.sh/v3:Release"
+CONFIG = "kubernetes:core/v1:ConfigMap"
+
+
+@pytest.mark.parametrize(
+    ("type_", "op", "object_name", "is_named"),
+    [
+        pytest.param(RELEASE, Op.SAME, "", True, id="release of the CLI"),
+        pytest.param(RELEASE, Op.REPLACE, "", False, id="moved release of the CLI"),
+        pytest.param(CONFIG, Op.SAME, "old/x", True, id="unchanged"),
+        pytest.param(CONFIG, Op.UPDATE, "old/x", True, id="updated"),
+        pytest.param(CONFIG, Op.REPLACE, "old/x", True, id="replaced"),
+        pytest.param(CONFIG, Op.REPLACE, "new/x", False, id="moved"),
+        pytest.param(CONFIG, Op.DELETE, "old/x", False, id="deleted"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["own", "other"])
+def test_object_that_stays_in_a_deleted_namespace_is_named(
+    type_: str, op: Op, object_name: str, is_named: bool, provider: str
+) -> None:
+    namespace = build("old", NAMESPACE)
+    resource = build("old/x", type_, provider=f"urn::{provider}::id")
+    changes = [
+        Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new"),
+        Change(resource.urn, type_, "x", op, object=object_name),
+    ]
+    found = check_changes(changes, [namespace, resource], FakeCluster())
+    assert not found.problems
+    kind = type_.rpartition(":")[2]
+    warning = (
+        "warning: Namespace old is to be deleted with objects that stay in the program: "
+        f"{kind} x; next: move them to another Namespace"
+    )
+    assert found.messages == ((warning,) if is_named and provider == "own" else ())
+
+
+def test_claim_that_stays_in_a_deleted_namespace_is_refused(stack: Stack) -> None:
+    program = PROGRAM.replace(", retain_on_delete=True", "")
+    program = program.replace('"namespace": name}', '"namespace": "old"}')
+    stack.program(f"{program}in_namespace('old', 'weights')")
+    stack.up()
+    stack.program(f"{program}in_namespace('new', 'weights')")
+    [problem] = stack.preview().problems
+    assert problem.object == "PersistentVolumeClaim old/weights"
+    assert problem.message == f"PersistentVolumeClaim old/weights stays in the program, and {LOST}"
+    assert not stack.preview_destroy().problems

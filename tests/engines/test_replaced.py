@@ -306,7 +306,7 @@ def test_object_whose_record_was_removed_is_named_before_it_goes_with_its_namesp
     renamed: Stack, verb: str
 ) -> None:
     renamed.up()
-    renamed.program(f"{NAMESPACE}namespace('other')\nconfig_map('x', object_name='new')")
+    renamed.program(f"{NAMESPACE}namespace('other')")
     preview = renamed.preview() if verb == "up" else renamed.preview_destroy()
     [message] = preview.messages
     assert "Namespace ns is deleted with objects that are not recorded: ConfigMap old" in message
