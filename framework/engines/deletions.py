@@ -109,8 +109,7 @@ def refuse_deletions_of_cli(
     `resources` and `former_urns` are those of `check_deletions`. Without the problem, the embedded
     engine would remove the record, and nothing would know the resource any more.
     """
-    # Of retained resources only the records are removed.
-    urns = {found.urn for found in resources if needs_cli(found) and not found.retain_on_delete}
+    urns = {found.urn for found in resources if needs_cli(found) and not found.stays_on_delete}
     problems = set(preview.problems)
     for change in preview.changes:
         is_deleted = change.op in (Op.DELETE, Op.REPLACE)
@@ -295,8 +294,7 @@ def _list_deletions(
         elif change.op is Op.REPLACE:
             found = live.get(former_urns.get(change.urn, change.urn))
             found = None if found is None or found.id == change.object else found
-        # Of retained objects only the records are removed.
-        if found is not None and found.is_object and not found.retain_on_delete:
+        if found is not None and found.is_object and not found.stays_on_delete:
             yield change, found
 
 

@@ -17,7 +17,7 @@ from framework.core.changes import Change, Op, Preview, Problem, Severity
 from framework.core.rolling_update import resolve_budget
 from framework.core.suggestions import did_you_mean, list_names
 from framework.engines.clusters import CALLS_AT_ONCE
-from framework.engines.recorded import KEPT_NOTE
+from framework.engines.recorded import STAYING_NOTES
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
 from framework.kube.objects import group_of, object_name
@@ -159,7 +159,7 @@ class _Preflight:
         return {
             (change.kind, change.object)
             for change in self._preview.changes
-            if change.op is Op.DELETE and change.note != KEPT_NOTE
+            if change.op is Op.DELETE and change.note not in STAYING_NOTES
         }
 
     def _build_missing(
@@ -190,7 +190,7 @@ class _Preflight:
     def _check_permissions(self) -> Iterator[Problem]:
         needed: dict[Permission, set[str]] = {}
         for change in self._preview.changes:
-            is_written = change.op in _VERBS and change.note != KEPT_NOTE
+            is_written = change.op in _VERBS and change.note not in STAYING_NOTES
             if not is_written or not change.type.startswith("kubernetes:"):
                 continue
             for permission in self._list_permissions(change):

@@ -16,8 +16,10 @@ from framework.engines.values import collect_secret_texts, mark_secret_data, rev
 from framework.kube.objects import FIELD_MANAGER
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
-# The note of a deletion that removes only the record.
+# The notes of a deletion that removes only the record.
 KEPT_NOTE = "stays in the cluster (retainOnDelete)"
+READ_NOTE = "stays in the cluster (the program only reads it)"
+STAYING_NOTES = frozenset({KEPT_NOTE, READ_NOTE})
 
 
 class Components:
@@ -202,8 +204,8 @@ def needs_cli(resource: Resource) -> bool:
 def build_deletion(resource: Resource, components: Components) -> Change:
     """Builds the change that deletes a recorded resource."""
     note = "left behind by a replacement" if resource.pending_delete else ""
-    if resource.retain_on_delete and resource.is_object:
-        note = KEPT_NOTE
+    if resource.stays_on_delete and resource.is_object:
+        note = READ_NOTE if resource.external else KEPT_NOTE
     return replace(build_same(resource, components), op=Op.DELETE, note=note)
 
 

@@ -85,12 +85,32 @@ def test_resource_that_only_the_cli_deletes_is_refused_and_stays_recorded(
     assert (stack.resources, stack.cluster.ids()) == before
 
 
-def test_only_the_record_of_a_retained_resource_goes(stack: Stack) -> None:
+@pytest.mark.parametrize("option", ["retainOnDelete", "external"])
+def test_only_the_record_of_a_retained_resource_goes(stack: Stack, option: str) -> None:
     stack.program("config_map('going', parent=Model('m'))")
     stack.up()
-    record(stack, {**_BUCKET, "retainOnDelete": True})
+    record(stack, {**_BUCKET, option: True})
     assert not stack.destroy().failures
     assert stack.resources == []
+
+
+@pytest.mark.parametrize("verb", ["up", "destroy"])
+def test_object_that_the_program_only_read_stays_in_the_cluster(stack: Stack, verb: str) -> None:
+    """The CLI records what a program reads with `get`, and its deletion is none."""
+    stack.program("config_map('going', parent=Model('m'))")
+    stack.up()
+    inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
+    namespace = {"type": "kubernetes:core/v1:Namespace", "id": "kube-system", "inputs": inputs}
+    record(stack, {**namespace, "external": True})
+    stack.cluster.objects["Namespace", "kube-system"] = inputs
+    stack.program("Model('m')")
+    preview = stack.preview() if verb == "up" else stack.preview_destroy()
+    notes = {change.object: change.note for change in preview.changes}
+    assert notes["kube-system"] == "stays in the cluster (the program only reads it)"
+    result = stack.up() if verb == "up" else stack.destroy()
+    assert not result.failures
+    assert stack.cluster.ids() == ["Namespace kube-system"]
+    assert not any(raw.get("external") for raw in stack.resources)
 
 
 def record(stack: Stack, resource: dict[str, Any]) -> None:

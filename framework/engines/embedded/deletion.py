@@ -68,7 +68,7 @@ class Deletions:
 
     def _delete(self, resource: Resource, change: Change) -> bool:
         """Deletes a resource. Returns False when it still exists."""
-        if not resource.is_object or resource.retain_on_delete or self._is_in_use_again(resource):
+        if not resource.is_object or resource.stays_on_delete or self._is_in_use_again(resource):
             self._state.record(drop_line(resource), end_line(resource.urn))
             return True
         self._feed.report(change, "started")

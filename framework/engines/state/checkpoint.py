@@ -171,6 +171,16 @@ class Resource:
         return bool(self._head.get("retainOnDelete"))
 
     @property
+    def external(self) -> bool:
+        """True for what the program only reads, with `get`."""
+        return bool(self._head.get("external"))
+
+    @property
+    def stays_on_delete(self) -> bool:
+        """True where a deletion removes only the record."""
+        return self.retain_on_delete or self.external
+
+    @property
     def pending_delete(self) -> bool:
         """True for the old resource of a replacement that is not deleted yet."""
         return bool(self._head.get("delete"))
