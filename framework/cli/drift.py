@@ -22,7 +22,7 @@ from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.returned import warn_about_returned
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
-from framework.engines.base import RecordedObjects, RefreshLocksError
+from framework.engines.base import RecordedObjects, RefreshedRecord, RefreshLocksError
 from framework.output.drift import render_drift
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def compare_session(
     recorded: RecordedObjects,
     *,
     accepts_recreated: bool = False,
-    check_refresh: Callable[[], Mapping[str, Op]] = dict,
+    check_refresh: Callable[[], Mapping[str, RefreshedRecord]] = dict,
 ) -> DriftReport:
     """Compares the recorded objects with their cluster; the findings have their ids."""
     # With MODEL= the findings are selected afterwards, for the reason in `read_recorded`.
@@ -172,19 +172,19 @@ class _RefreshCheck:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ops: Mapping[str, Op] | None = None
+        self._records: Mapping[str, RefreshedRecord] | None = None
         self._warnings: tuple[str, ...] = ()
         self._problems: tuple[str, ...] = ()
 
-    def run(self) -> Mapping[str, Op]:
+    def run(self) -> Mapping[str, RefreshedRecord]:
         """Returns what a refresh would do to each record; {} if it was not run, or failed."""
         try:
-            self._ops = self._session.engine.check_refresh(self._session.request)
+            self._records = self._session.engine.check_refresh(self._session.request)
         except RefreshLocksError as exc:
             self._warnings = (f"warning: pulumi refresh --preview-only: not run: {exc}",)
         except FrameworkError as exc:
             self._problems = (f"pulumi refresh --preview-only: {exc}",)
-        return self._ops or {}
+        return self._records or {}
 
     def add_to(self, report: DriftReport, recorded: RecordedObjects) -> DriftReport:
         """Returns the report with the verdict of the refresh, or the reason why there is none."""
@@ -193,9 +193,11 @@ class _RefreshCheck:
             warnings=(*report.warnings, *self._warnings),
             problems=(*report.problems, *self._problems),
         )
-        if self._ops is None:
+        if self._records is None:
             return report
-        changed = frozenset(urn for urn, op in self._ops.items() if op is not Op.SAME)
+        changed = frozenset(
+            urn for urn, record in self._records.items() if record.op is not Op.SAME
+        )
         return replace(report, refresh=build_refresh_verdict(report, changed, recorded.objects))
 
 

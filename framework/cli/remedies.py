@@ -15,7 +15,7 @@ from framework.core.exit_codes import ExitCode
 from framework.core.redaction import REDACTED
 from framework.drift.acceptance import build_accept_rule
 from framework.drift.history import describe_finding
-from framework.drift.report import DriftReport, Finding
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.edits.accept import add_accept_rule
 from framework.output.drift import list_messages
 from framework.output.edits import render_file_changes
@@ -70,6 +70,9 @@ def _describe_limit(rule: AcceptRule) -> str:
             f"The rule covers every value of the field with the same danger ({rule.danger}) or a "
             "smaller one."
         )
+    if rule.change == FindingKind.CHANGED:
+        # Of a resource that only the pulumi CLI can read, and whose provider names no fields.
+        return "The rule covers every change of the resource, because its fields are unknown."
     return (
         f"The rule covers only that the object is {rule.change}: differences of its fields are "
         "drift."

@@ -13,7 +13,12 @@ from framework.core.stack import Stack
 from framework.core.suggestions import list_names
 from framework.drift.acceptance import apply_accept_rules
 from framework.drift.autoscaled import find_out_of_range, find_unknown_ranges
-from framework.drift.fields import DesiredObjects, build_findings, find_secrets_of_models
+from framework.drift.fields import (
+    DesiredObjects,
+    build_field_finding,
+    build_findings,
+    find_secrets_of_models,
+)
 from framework.drift.foreign import (
     find_foreign,
     find_scale_target,
@@ -21,7 +26,7 @@ from framework.drift.foreign import (
 )
 from framework.drift.report import DriftReport, Finding, FindingKind, Unread
 from framework.drift.sources import add_sources
-from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
 from framework.engines.clusters import (
     Clusters,
     Connect,
@@ -33,9 +38,10 @@ from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
 from framework.engines.urns import parse_urn
 from framework.kube.last_applied import compare_with_last_applied
+from framework.kube.object_diff import redact_fields
 from framework.kube.objects import Object, object_name
 
-_CHANGED_FOR_CLI = "changed; `pulumi refresh --preview-only --diff` shows its fields"
+_CHANGED_FOR_CLI = "changed; `pulumi refresh --preview-only --diff` may show its fields"
 
 
 def find_drift(
@@ -47,7 +53,7 @@ def find_drift(
     today: date | None = None,
     with_sources: bool = True,
     accepts_recreated: bool = False,
-    check_refresh: Callable[[], Mapping[str, Op]] = dict,
+    check_refresh: Callable[[], Mapping[str, RefreshedRecord]] = dict,
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
@@ -117,7 +123,7 @@ def _compare(
 
 
 def _compare_by_cli(
-    recorded: RecordedObjects, ops: Mapping[str, Op]
+    recorded: RecordedObjects, records: Mapping[str, RefreshedRecord]
 ) -> tuple[list[Finding], list[Finding]]:
     """Returns the findings about what only the CLI can read, and one for each resource that it did
     not read."""
@@ -131,14 +137,19 @@ def _compare_by_cli(
         resources.append(
             Finding(FindingKind.CHANGED, parts.type, parts.name, urn=urn, model=component)
         )
-    found = []
+    found: list[Finding] = []
+    secrets = frozenset[str]().union(*(obj.secrets for obj in recorded.objects))
     for finding in resources:
-        op = ops.get(finding.urn, Op.SAME)
-        if op is Op.DELETE:
+        record = records.get(finding.urn, RefreshedRecord(Op.SAME))
+        if record.op is Op.DELETE:
             found.append(replace(finding, kind=FindingKind.MISSING))
-        elif op is not Op.SAME:
+        elif record.fields:
+            # What the program declares is all that is desired: the files do not have it.
+            fields = redact_fields(record.fields, secrets)
+            found += (build_field_finding(finding, field, field.old) for field in fields)
+        elif record.op is not Op.SAME:
             found.append(replace(finding, note=_CHANGED_FOR_CLI))
-    return found, [finding for finding in resources if finding.urn not in ops]
+    return found, [finding for finding in resources if finding.urn not in records]
 
 
 def _build_kubectl_options(request: Request, recorded: RecordedObjects) -> tuple[str, ...]:

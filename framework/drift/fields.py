@@ -196,7 +196,7 @@ def build_findings(
             # Somebody has already done by hand what the next `up` does.
             pending = True
         else:
-            findings.append(_build_field(base, field, value))
+            findings.append(build_field_finding(base, field, value))
     findings = _add_list_states(findings, compared.comparison.fields, changes)
     return ObjectFindings(tuple(findings), pending, is_deletion)
 
@@ -371,7 +371,8 @@ def _is_same(field: FieldChange, desired: Any, type_token: str) -> bool:
     )
 
 
-def _build_field(base: Finding, field: FieldChange, desired: Any) -> Finding:
+def build_field_finding(base: Finding, field: FieldChange, desired: Any) -> Finding:
+    """Builds the finding about a field; `base` is one about the whole object."""
     is_added = field.old is None and desired is None
     return replace(
         base,

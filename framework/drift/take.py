@@ -392,7 +392,10 @@ def _find_obstacle(finding: Finding) -> str:
         )
         return f"is {finding.kind}, so there is no value to take; {remedy}, or disable the model"
     if not finding.model:
-        return "belongs to no model; edit environment.yaml by hand, or put it back with `up`"
+        return (
+            "belongs to no model; edit environment.yaml or your own program by hand, or put it "
+            "back with `up`"
+        )
     if REDACTED in repr(finding.live) or REDACTED in repr(finding.desired):
         return "the live value is secret, so it is not written to a file; refer to a Secret"
     if finding.object_kind == "ConfigMap":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from framework.core.changes import Change, Op, Preview, Progress, Result
+from framework.core.changes import Change, FieldChange, Op, Preview, Progress, Result
 from framework.core.drift_rules import Injector
 from framework.core.errors import EngineError
 from framework.core.stack import Stack
@@ -31,6 +31,17 @@ class RefreshLocksError(EngineError):
             f"pulumi {version} locks the state for it, which a check must not; expected v3.229 or "
             "later; update it, or build it with `make setup-pulumi`"
         )
+
+
+@dataclass(frozen=True)
+class RefreshedRecord:
+    """What a refresh would do to a record: SAME, UPDATE or DELETE.
+
+    `fields` are those that an UPDATE changes, as far as the provider names them; no secrets.
+    """
+
+    op: Op
+    fields: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,9 +203,9 @@ class Engine(Protocol):
     def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state. Needs no program, cluster or passphrase."""
 
-    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
-        """Returns what `pulumi refresh` would do to each record that it reads, by URN: SAME, UPDATE
-        or DELETE. Writes nothing.
+    def check_refresh(self, request: Request) -> Mapping[str, RefreshedRecord] | None:
+        """Returns what `pulumi refresh` would do to each record that it reads, by URN. Writes
+        nothing.
 
         None from an engine that cannot run it."""
 

@@ -21,6 +21,7 @@ from framework.engines.base import (
     Confirm,
     OnProgress,
     RecordedObjects,
+    RefreshedRecord,
     RefreshLocksError,
     Request,
     StateSummary,
@@ -224,7 +225,7 @@ class CliEngine:
         return summarize_resources(self._open(request).export_checkpoint().resources)
 
     @interrupt_on_sigterm()
-    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
+    def check_refresh(self, request: Request) -> Mapping[str, RefreshedRecord] | None:
         """Runs `pulumi refresh --preview-only --expect-no-changes`.
 
         Raises RefreshLocksError for a CLI that would lock the state for it.

@@ -13,7 +13,7 @@ from framework.engines.base import RecordedObject, RecordedObjects, Request, Sta
 from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import STACK_TYPE, parse_urn
 from framework.engines.values import collect_secret_texts, mark_secret_data, reveal
-from framework.kube.objects import FIELD_MANAGER
+from framework.kube.objects import FIELD_MANAGER, without_internal
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 # The notes of a deletion that removes only the record.
@@ -177,7 +177,10 @@ def build_recorded_objects(
                 inputs=reveal(inputs) if has_secrets else inputs,
                 outputs=reveal(outputs) if has_secrets else outputs,
                 secrets=(
-                    collect_secret_texts(mark_secret_data(inputs), mark_secret_data(outputs))
+                    # Without `__inputs`: one secret makes all of this copy of the inputs a secret.
+                    collect_secret_texts(
+                        mark_secret_data(inputs), mark_secret_data(without_internal(outputs))
+                    )
                     if has_secrets
                     else frozenset()
                 ),

@@ -13,21 +13,22 @@ from typing import Any, cast
 import pytest
 
 from framework.cli.drift import _concerns
-from framework.core.changes import Op
+from framework.cli.remedies import _describe_limit
+from framework.core.changes import FieldChange, Op
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule, Injector
 from framework.core.errors import ClusterError
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
-from framework.drift import DriftReport, FindingKind, find_drift
-from framework.drift.acceptance import apply_accept_rules
+from framework.drift import DriftReport, Finding, FindingKind, find_drift
+from framework.drift.acceptance import apply_accept_rules, build_accept_rule
 from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
 from framework.drift.history import History
 from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.drift.report import Unread
 from framework.drift.run import DriftRun
-from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
 from framework.engines.clusters import Connection
 from framework.engines.state.backend import FileBackend
 from framework.kube.api_error import ApiError
@@ -161,7 +162,7 @@ def compare(
     pending_deletions: frozenset[tuple[str, str]] = frozenset(),
     unlisted: Sequence[Object] = (),
     others: Mapping[str, str] | None = None,
-    refreshed: Mapping[str, Op] | None = None,
+    refreshed: Mapping[str, Op | RefreshedRecord] | None = None,
 ) -> DriftReport:
     objects = {}
     for obj in live:
@@ -177,7 +178,10 @@ def compare(
         unplanned=unplanned,
         today=TODAY,
         with_sources=False,
-        check_refresh=lambda: refreshed or {},
+        check_refresh=lambda: {
+            urn: RefreshedRecord(found) if isinstance(found, Op) else found
+            for urn, found in (refreshed or {}).items()
+        },
     )
 
 
@@ -762,6 +766,36 @@ def test_what_the_cli_finds_changed_is_drift(root: Path) -> None:
     # A run for one model reads only what is in it.
     partial = compare(root, recorded, [namespace], others={TOKEN: "a"}, refreshed={TOKEN: Op.SAME})
     assert partial.uncompared == ("Release ml/redis",)
+
+
+def test_rule_for_a_change_that_only_the_cli_can_read_covers_no_other_change(root: Path) -> None:
+    def find(replicas: int, note: str) -> tuple[Finding, ...]:
+        fields = FieldChange("values.replicas", 2, replicas), FieldChange("values.note", None, note)
+        refreshed = {RELEASE.urn: RefreshedRecord(Op.UPDATE, fields)}
+        recorded = [record(namespace), replace(RELEASE, secrets=frozenset({"hunter2"}))]
+        return compare(root, recorded, [namespace], refreshed=refreshed).findings
+
+    namespace = build("Namespace", "ml", "")
+    replicas, note = find(9, "was hunter2")
+    assert (replicas.label, replicas.path, replicas.desired) == (
+        "Release ml/redis", "values.replicas", 2,
+    )  # fmt: skip
+    assert (note.kind, note.live) == (FindingKind.ADDED, f"was {REDACTED}")
+    rules = [build_accept_rule(finding, "load test", None) for finding in (replicas, note)]
+    assert [rule.live for rule in rules] == ["9", f"was {REDACTED}"]
+    drift, accepted, _ = apply_accept_rules(find(0, "was hunter2"), rules, TODAY)
+    assert [finding.live for finding in drift] == [0]
+    assert [finding.path for finding in accepted] == ["values.note"]
+
+
+def test_rule_for_a_change_without_known_fields_says_that_it_covers_every_change(
+    root: Path,
+) -> None:
+    namespace = build("Namespace", "ml", "")
+    refreshed = {RELEASE.urn: Op.UPDATE}
+    report = compare(root, [record(namespace), RELEASE], [namespace], refreshed=refreshed)
+    rule = build_accept_rule(report.findings[0], "load test", None)
+    assert "covers every change of the resource" in _describe_limit(rule)
 
 
 def test_what_an_injector_adds_is_no_drift(root: Path) -> None:

@@ -12,14 +12,16 @@ import pytest
 
 from framework.core.changes import Op, Preview
 from framework.core.errors import EngineError
+from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
-from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_refresh import needs_refresh, preview_refresh
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint
+from framework.engines.values import SECRET, SIGNATURE
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FAKE_CLI, FakeCluster
 
@@ -205,4 +207,105 @@ def test_preview_of_a_refresh_tells_also_what_it_read_and_would_not_change(tmp_p
     urns = [RELEASE["urn"], PASSWORD["urn"]]
     automation = Automation({urns[0]: "same", urns[1]: "update"})
     stack = CliStack(FAKE_CLI, load_project(tmp_path), "dev", automation)
-    assert preview_refresh(stack, target=urns) == {urns[0]: Op.SAME, urns[1]: Op.UPDATE}
+    assert preview_refresh(stack, target=urns) == {
+        urns[0]: RefreshedRecord(Op.SAME),
+        urns[1]: RefreshedRecord(Op.UPDATE),
+    }
+
+
+def build_state(inputs: Object, outputs: Object) -> Object:
+    return {"inputs": inputs, "outputs": outputs}
+
+
+_SEALED = {SIGNATURE: SECRET, "ciphertext": "[secret]"}
+_BUCKET = "aws:s3/bucket:Bucket"
+
+
+@pytest.mark.parametrize(
+    ("type_", "old", "new", "paths", "expected"),
+    [
+        (
+            RELEASE["type"],
+            # The provider records the declared inputs again: only the outputs are live.
+            build_state({"values": {"replicas": 2}}, {"values": {"replicas": 2}}),
+            build_state({"values": {"replicas": 2}}, {"values": {"replicas": 0, "a": [1]}}),
+            ["values.replicas", "values.a[0]"],
+            [("values.a[0]", None, 1), ("values.replicas", 2, 0)],
+        ),
+        (
+            _BUCKET,
+            build_state({"tags": {"a.b": "x"}}, {"versioning": {"enabled": True}}),
+            build_state({"tags": {}}, {"versioning": {"enabled": False}}),
+            ['tags["a.b"]', "versioning.enabled"],
+            [('tags["a.b"]', "x", None), ("versioning.enabled", True, False)],
+        ),
+        (
+            _BUCKET,
+            build_state({"tags": {"a": "x"}, "acl": "private"}, {}),
+            build_state({"tags": {"a": "y"}, "acl": "private"}, {}),
+            ["acl", "tags.a"],
+            [],
+        ),
+        (
+            RELEASE["type"],
+            build_state({"values": {"replicas": 2, "password": "hunter2"}}, {}),
+            build_state(
+                {"values": {"replicas": 2, "password": "hunter2"}},
+                {"values": {"replicas": 0, "password": "hunter2"}},
+            ),
+            ["values"],
+            [
+                (
+                    "values",
+                    {"replicas": 2, "password": REDACTED},
+                    {"replicas": 0, "password": REDACTED},
+                )
+            ],
+        ),
+        (
+            RELEASE["type"],
+            build_state({"values": _SEALED, "more": {"auth": _SEALED}}, {}),
+            build_state(
+                {"values": _SEALED, "more": {"auth": "plain"}},
+                {"values": {"a": "plain"}, "more": {"auth": "plain"}},
+            ),
+            ["values.a", "more"],
+            [("more", REDACTED, REDACTED), ("values.a", REDACTED, REDACTED)],
+        ),
+        (
+            _BUCKET,
+            build_state({"auth": {"password": "hunter2"}, "note": "none"}, {}),
+            build_state(
+                {
+                    "auth": {"password": "other"},
+                    "note": "it is hunter3",
+                    "env": [{"name": "API_TOKEN", "value": "hunter3"}],
+                },
+                {},
+            ),
+            ["auth.password", "note"],
+            [("auth.password", REDACTED, REDACTED), ("note", "none", f"it is {REDACTED}")],
+        ),
+    ],
+    ids=["Release", "other", "unknown value", "beside a secret", "marked secret", "by its name"],
+)
+def test_preview_of_a_refresh_has_the_fields_and_no_secrets(
+    tmp_path: Path, type_: str, old: Object, new: Object, paths: list[str], expected: list[Any]
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: test\nruntime: python\n")
+
+    def refresh(on_event: Callable[[Any], None], **options: Any) -> None:
+        metadata = SimpleNamespace(
+            urn="urn", type=type_, op=SimpleNamespace(value="update"), diffs=None,
+            old=SimpleNamespace(**old), new=SimpleNamespace(**new),
+            detailed_diff=dict.fromkeys(paths, "update"),
+        )  # fmt: skip
+        others = dict.fromkeys(("resource_pre_event", "res_op_failed_event", "diagnostic_event"))
+        step = SimpleNamespace(metadata=metadata)
+        on_event(SimpleNamespace(timestamp=0, res_outputs_event=step, **others))
+        raise EngineError("error: no changes were expected but changes were proposed")
+
+    automation = SimpleNamespace(preview_refresh=refresh)
+    stack = CliStack(FAKE_CLI, load_project(tmp_path), "dev", automation)
+    [record] = preview_refresh(stack).values()
+    assert [(field.path, field.old, field.new) for field in record.fields] == expected

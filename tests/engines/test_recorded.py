@@ -109,6 +109,15 @@ def test_resources_that_are_not_of_kubernetes_are_recorded_with_their_component(
     assert [found.id for found in recorded.objects] == ["ns/a"]
 
 
+def test_copy_of_the_inputs_makes_no_other_value_a_secret() -> None:
+    inputs = {"values": {"phrase": Secret("hunter22"), "image": "redis"}}
+    outputs = {**inputs, "__inputs": Secret(inputs)}
+    resource = build_resource("a").with_fields(inputs=inputs, outputs=outputs)
+    [found] = build_recorded_objects([resource], Components(), dict).objects
+    assert "hunter22" in found.secrets
+    assert "redis" not in found.secrets
+
+
 def build_component(model: str) -> Resource:
     return Resource({"urn": build_urn("dev", "p", "", MODEL_TYPE, model), "type": MODEL_TYPE})
 

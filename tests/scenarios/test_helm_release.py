@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+
 import pytest
 
 from framework.kube.client import KubeClient
@@ -19,6 +24,7 @@ Release(
     name="settings",
     namespace=plan.namespace.object["metadata"]["name"],
     chart=str(Path(__file__).parent / "chart"),
+    values={"size": 1, "image": {"tag": "a"}, "phrase": pulumi.Output.secret("plain-one")},
     opts=pulumi.ResourceOptions(provider=Provider("own", **where)),
 )
 """
@@ -31,6 +37,13 @@ metadata:
 data: {a: b}
 """
 _HOOK = {"helm.sh/hook": "post-install"}
+
+
+def _set_values(release: str, values: dict[str, Any]) -> str:
+    """Returns the data of a Release with other values, as `helm upgrade --set` leaves them."""
+    document = json.loads(gzip.decompress(b64decode(b64decode(release))))
+    document["config"] = values
+    return b64encode(b64encode(gzip.compress(json.dumps(document).encode()))).decode()
 
 
 def test_release_is_compared_by_the_cli_and_named_by_the_embedded_engine(
@@ -53,6 +66,18 @@ def test_release_is_compared_by_the_cli_and_named_by_the_embedded_engine(
     partial = project.succeed("take", "dev", "--engine", "cli", "--model", "churn")
     assert "No differences of churn in what could be checked." in partial
     # Helm keeps a Release in a Secret.
+    secret = kube.get("v1", "Secret", "sh.helm.release.v1.settings.v1", namespace)
+    assert secret is not None
+    secret["data"]["release"] = _set_values(
+        secret["data"]["release"], {"size": 2, "image": {"tag": "b"}, "phrase": "plain-two"}
+    )
+    kube.replace(secret, manager="helm")
+    changed = project.run("drift", "dev", "--engine", "cli")
+    assert changed.returncode == 16, changed.stdout + changed.stderr
+    shown = " ".join(changed.stdout.split())
+    for line in ("image.tag a -> b", "phrase [secret] -> [secret]", "size 1 -> 2"):
+        assert f"values.{line} " in shown
+    assert "plain-" not in changed.stdout
     kube.delete("v1", "Secret", "sh.helm.release.v1.settings.v1", namespace)
     changed = project.run("drift", "dev", "--engine", "cli")
     assert changed.returncode == 16, changed.stdout + changed.stderr

@@ -16,6 +16,7 @@ from framework.engines.base import (
     Confirm,
     OnProgress,
     RecordedObjects,
+    RefreshedRecord,
     Request,
     StateSummary,
     order_changes,
@@ -207,7 +208,7 @@ class EmbeddedEngine:
         """Returns a summary of the recorded state."""
         return summarize_resources(_read_state(request).get_current().resources)
 
-    def check_refresh(self, request: Request) -> Mapping[str, Op] | None:
+    def check_refresh(self, request: Request) -> Mapping[str, RefreshedRecord] | None:
         """Returns None, because only the CLI runs `pulumi refresh`."""
         return None
 
