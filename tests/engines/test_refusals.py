@@ -28,6 +28,10 @@ from tests.engines.fakes import Stack
         ("k8s.core.v1.ConfigMap('x')", "has no explicit provider"),
         ("k8s.core.v1.ConfigMap.get('x', 'ns/x')", r"reading with get\(\)"),
         ("pulumi.CustomResource('aws:s3:Bucket', 'x', {})", "type aws:s3:Bucket"),
+        (
+            "pulumi.CustomResource('kubernetes:helm.sh/v3:Release', 'x', {'chart': 'x'})",
+            "type kubernetes:helm.sh/v3:Release",
+        ),
         ("pulumi.StackReference('other')", "type pulumi:pulumi:StackReference|reading"),
         ("pulumi.runtime.invoke('aws:x:y', {})", "function aws:x:y"),
         ("config_map('x', {'a': pulumi.FileAsset('x')})", "asset"),

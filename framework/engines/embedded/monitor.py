@@ -34,6 +34,7 @@ from framework.engines.embedded.registration import (
     Registration,
 )
 from framework.engines.project import Project, StackConfig
+from framework.engines.recorded import RELEASE
 from framework.engines.urns import OBJECT_PREFIX, PROVIDER_TYPE, STACK_TYPE, build_failed_urn
 from framework.engines.values import tree_from_json, tree_to_json
 
@@ -227,12 +228,13 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
     """Yields the reasons why the embedded engine cannot serve a registration."""
     name = f'{request.type} "{request.name}"'
     is_object = request.type.startswith(OBJECT_PREFIX)
-    if request.custom and not is_object and request.type not in (STACK_TYPE, PROVIDER_TYPE):
+    is_supported = is_object or request.type in (STACK_TYPE, PROVIDER_TYPE)
+    if request.custom and (not is_supported or request.type == RELEASE):
         yield (
-            f"{name}: type {request.type} needs the pulumi CLI; supported: kubernetes:*; "
+            f"{name}: type {request.type} needs the pulumi CLI; supported: objects of Kubernetes; "
             "use ENGINE=cli"
         )
-    if request.custom and is_object and not request.provider:
+    elif request.custom and is_object and not request.provider:
         yield (
             f"{name}: has no explicit provider, and the default one needs the pulumi CLI; "
             "give it a kubernetes Provider with a kubeconfig and a context"
