@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,6 +23,7 @@ from framework.core.errors import (
 )
 from framework.drift import FindingKind
 from framework.engines.base import NamedCluster
+from framework.engines.state import secrets
 from framework.engines.state.stack_state import StackState
 from tests.engines.fakes import RECORDED, Stack, ops
 
@@ -87,8 +89,20 @@ def test_secrets_with_the_empty_passphrase_of_the_cli_are_read(
     monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     assert stack.preview().clean
     stack.program(WITH_SECRET.replace(SECRET, "an0ther-value"))
-    with pytest.raises(StateError, match="set PULUMI_CONFIG_PASSPHRASE"):
+    with pytest.raises(StateError, match=r"run again with PULUMI_CONFIG_PASSPHRASE= \(empty\)"):
         stack.up()
+
+
+def test_wrong_passphrase_is_tried_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The derivation of a key takes a quarter of a second.
+    stack.program(WITH_SECRET)
+    stack.up()
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+    derive = Mock(wraps=secrets._derive_key)
+    monkeypatch.setattr(secrets, "_derive_key", derive)
+    with pytest.raises(EngineError, match="no passphrase is given"):
+        stack.preview()
+    assert [call.args[0] for call in derive.call_args_list] == [""]
 
 
 def test_configuration_reaches_the_program(stack: Stack) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from framework.core.errors import StateError, StateFileError
-from framework.core.passphrase import has_passphrase, read_passphrase
+from framework.core.passphrase import PASSPHRASE, has_passphrase, read_passphrase
 from framework.engines.project import (
     Project,
     build_settings_path,
@@ -55,6 +55,7 @@ class StackState:
         self.project, self.backend = project, backend
         self._lock = threading.RLock()
         self._cipher: PassphraseCipher | None = None
+        self._cipher_error: StateError | None = None
         self._journal: Journal | None = None
         self._lines: list[Line] = []
         self.checkpoint = self._read()
@@ -189,13 +190,24 @@ class StackState:
 
     def require_cipher(self) -> None:
         """Raises StateError when there is no passphrase to encrypt secrets with."""
-        read_passphrase(self.project.root)
         self._open_cipher()
+        if not has_passphrase():
+            raise StateError(
+                "this stack has secrets, which are encrypted with the empty passphrase, as by "
+                f"ENGINE=cli where none is given; next: run again with {PASSPHRASE}= (empty)"
+            )
 
     def _open_cipher(self) -> PassphraseCipher:
         with self._lock:
+            # A key takes a quarter of a second, and each secret asks for one.
+            if self._cipher_error is not None:
+                raise self._cipher_error
             if self._cipher is None:
-                self._cipher = self._build_cipher()
+                try:
+                    self._cipher = self._build_cipher()
+                except StateError as exc:
+                    self._cipher_error = exc
+                    raise
             return self._cipher
 
     def _build_cipher(self) -> PassphraseCipher:
