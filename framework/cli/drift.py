@@ -149,6 +149,12 @@ def compare_session(
             if selected is None or _concerns(finding, selected, recorded)
         ),
         accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
+        uncompared=tuple(
+            finding
+            for finding in report.uncompared
+            if selected is None or _concerns(finding, selected, recorded)
+        ),
+        uses_cli=session.engine.name == "cli",
     )
 
 

@@ -99,7 +99,7 @@ def find_drift(
         models=len({obj.component for obj in recorded.objects} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
         problems=tuple(sorted({*other_errors, *foreign.problems, *unknown})),
-        uncompared=tuple(sorted(finding.label for finding in uncompared)),
+        uncompared=tuple(sorted(uncompared, key=lambda finding: finding.label)),
         unread=tuple(dict.fromkeys(unread)),
         kubectl_options=_build_kubectl_options(request, recorded),
     )

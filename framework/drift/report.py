@@ -149,9 +149,10 @@ class DriftReport:
     files changed since the last `up`. `deletions` are the objects that the files no longer have, so
     that the next `up` deletes them. `objects` and `models` count everything that was compared.
     `warnings` are about interrupted commands and rules without effect; `problems` name what could
-    not be checked, so a report with any is never clean. `uncompared` names the resources that only
-    the pulumi CLI can read, and did not read. `unread` are the objects behind all of these, and
-    those of custom kinds that the account may not list.
+    not be checked, so a report with any is never clean. `uncompared` has a finding for each
+    resource that only the pulumi CLI can read, and did not read; `uses_cli` is True if it made the
+    check. `unread` are the objects behind all of these, and those of custom kinds that the account
+    may not list.
     """
 
     stack: Stack
@@ -164,7 +165,8 @@ class DriftReport:
     checked: datetime = field(default_factory=partial(datetime.now, UTC))
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    uncompared: tuple[str, ...] = ()
+    uncompared: tuple[Finding, ...] = ()
+    uses_cli: bool = False
     unread: tuple[Unread, ...] = ()
     kubectl_options: tuple[str, ...] = ()
     """The options with which kubectl talks to the cluster that was checked."""
@@ -186,8 +188,14 @@ class DriftReport:
         if not self.uncompared:
             return self.warnings
         # All names: nothing else in the report says that a resource was not compared.
-        return (
-            *self.warnings,
-            f"warning: {', '.join(self.uncompared)}: not compared, because only the pulumi CLI can "
-            f"read it; next: `{make_command('drift', self.stack.environment)} ENGINE=cli`",
-        )
+        names = ", ".join(finding.label for finding in self.uncompared)
+        command = f"{make_command('drift', self.stack.environment)} ENGINE=cli"
+        # The CLI engine has a problem or a warning about the refresh, with what to do.
+        remedy = "" if self.uses_cli else f"; next: `{command}`"
+        return (*self.warnings, f"warning: {names}: {self.explain_uncompared()}{remedy}")
+
+    def explain_uncompared(self) -> str:
+        """Returns why the resources of `uncompared` were not compared."""
+        if self.uses_cli:
+            return "not compared, because `pulumi refresh --preview-only` did not read it"
+        return "not compared, because only the pulumi CLI can read it"

@@ -72,7 +72,7 @@ def _build_stack(
         deletions=report.deletions,
         warnings=report.list_warnings(),
         problems=report.problems,
-        uncompared=report.uncompared,
+        uncompared=tuple(finding.label for finding in report.uncompared),
         refresh=_build_refresh(report.refresh),
     )
 

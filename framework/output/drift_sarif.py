@@ -84,9 +84,9 @@ def _build_invocation(run: DriftRun) -> dict[str, Any]:
         *(f"{failed.stack}: {failed.reason}" for failed in run.failed),
     ]
     uncompared = [
-        f"{report.stack}: {name}: not compared, because only the pulumi CLI can read it"
+        f"{report.stack}: {finding.label}: {report.explain_uncompared()}"
         for report in run.reports
-        for name in report.uncompared
+        for finding in report.uncompared
     ]
     return {
         "executionSuccessful": run.verdict is not Verdict.FAILED,

@@ -738,7 +738,8 @@ def test_what_only_the_cli_can_read_is_named_and_fails_no_check(root: Path) -> N
     recorded = [record(namespace), RELEASE]
     report = compare(root, recorded, [namespace], others={TOKEN: ""})
     assert (report.clean, report.objects) == (True, 1)
-    assert report.uncompared == ("RandomPassword token", "Release ml/redis")
+    names = [finding.label for finding in report.uncompared]
+    assert names == ["RandomPassword token", "Release ml/redis"]
     assert report.unread == (Unread("Release", "ml/redis"), Unread("RandomPassword", "token"))
     (warning,) = report.list_warnings()
     assert "RandomPassword token, Release ml/redis: not compared" in warning
@@ -765,7 +766,10 @@ def test_what_the_cli_finds_changed_is_drift(root: Path) -> None:
     assert "DRIFT  Release ml/redis" in render_drift(DriftRun("dev", report.checked, (report,)))
     # A run for one model reads only what is in it.
     partial = compare(root, recorded, [namespace], others={TOKEN: "a"}, refreshed={TOKEN: Op.SAME})
-    assert partial.uncompared == ("Release ml/redis",)
+    assert [finding.label for finding in partial.uncompared] == ["Release ml/redis"]
+    # An old CLI, or a refresh that failed: another message has what to do.
+    [warning] = replace(partial, uses_cli=True).list_warnings()
+    assert warning.endswith("because `pulumi refresh --preview-only` did not read it")
 
 
 def test_rule_for_a_change_that_only_the_cli_can_read_covers_no_other_change(root: Path) -> None:
