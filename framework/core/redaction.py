@@ -65,8 +65,12 @@ _SOURCES = frozenset({"secret", "configMap", "key", "field", "resource"})
 _COMMON = re.compile(r"true|false|none|null|\d{1,7}(\.\d*)?", re.IGNORECASE)
 # The scheme and the host of a URL.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]{0,20})://(?:[^/\s\"']*@)?([\w.-]*)")
-# Fields and variables whose values are no secrets: `image`, `metadata.name`, `DB_HOST`.
-_PUBLIC = re.compile(r"(image|repository|name|namespace|hosts?)$", re.IGNORECASE)
+# Fields and variables whose values are no secrets: `image`, `DB_HOST`, `mountPath`.
+_PUBLIC = re.compile(r"(image|repository|name|namespace|hosts?|path|user)$", re.IGNORECASE)
+_LETTER = r"[^\W\d_]"
+# The start of a word: not within another word, or after the letters of an option or an escape, as
+# in `-psunshine`, `\nsunshine`, `%2Fsunshine`, `\u00fcsunshine`.
+_START = rf"(?:(?<!{_LETTER})|(?<=[\\-][a-zA-Z])|(?<=%[\da-fA-F]{{2}})|(?<=\\u[\da-f]{{4}}))"
 
 
 def is_secret_key(path: Iterable[str | int]) -> bool:
@@ -207,7 +211,8 @@ def redact_value(value: Any, secrets: Collection[str]) -> Any:
 def redact_text(text: str, secrets: Iterable[str]) -> str:
     """Returns a message or report, text or JSON, with every secret replaced.
 
-    A secret of fewer than four characters is replaced only inside quotes.
+    A secret of fewer than four characters is replaced only inside quotes, and a word only where it
+    is not part of a longer one.
     """
     spans = [span for secret in secrets if secret for span in _find_written(text, secret)]
     if not spans:
@@ -224,7 +229,15 @@ def _find_written(text: str, secret: str) -> Iterator[tuple[int, int]]:
             pattern = re.escape(written)
             if len(secret) < SHORTEST:
                 pattern = "|".join(f"(?<={quote}){pattern}(?={quote})" for quote in "\"'`")
+            elif _is_word(secret):
+                # The word `admin` in `administration` is no copy of the password `admin`.
+                pattern = f"{_START}{pattern}(?!{_LETTER})"
             yield from (match.span() for match in re.finditer(pattern, text))
+
+
+def _is_word(secret: str) -> bool:
+    """Returns whether a secret may be a word: `admin`, and not `kXqPzRtWvNb`."""
+    return secret.isalpha() and (secret.isupper() or secret[1:].islower())
 
 
 @lru_cache(maxsize=4096)
@@ -254,16 +267,19 @@ def find_secret_texts(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 def find_copied_secrets(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Returns the secret texts whose copies in other values are redacted.
 
-    These are all but words that also stand in an image, a name or a host of these trees. The
-    password of a model with the image `postgres:16` may be `postgres`: without that word, nobody
-    can judge, accept or take a difference, and nothing shows that it is the password as well.
+    These are all but words that also stand in an image, a name, a host, a path or a user of these
+    trees. The password of a model with the image `postgres:16` may be `postgres`: without that
+    word, nobody can judge, accept or take a difference, and nothing shows that it is the password
+    as well.
     """
     trees = tuple(trees)
     texts = find_secret_texts(trees)
-    if not any(map(str.isalpha, texts)):
+    if not any(map(_is_word, texts)):
         return texts
     public = "\n".join(text for tree in trees for text in _find_public(tree))
-    return frozenset(text for text in texts if not (text.isalpha() and text in public))
+    return frozenset(
+        text for text in texts if not _is_word(text) or not any(_find_written(public, text))
+    )
 
 
 def _find_public(tree: Any, key: str = "") -> Iterator[str]:

@@ -298,7 +298,8 @@ class Explainer:
 
     @cached_property
     def _secret_texts(self) -> frozenset[str]:
-        return find_copied_secrets(source.merged.data for source in self._sources)
+        settings = (source.merged.data for source in self._sources)
+        return find_copied_secrets([*settings, {"name": self._names["name"][0]}])
 
     def _is_secret_key(self, key: str) -> bool:
         return key in self.settings and is_secret_key(self.settings[key][1].path)

@@ -103,16 +103,19 @@ def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
     ("values", "copied"),
     [
         pytest.param({"image": "postgres:16"}, False, id="image"),
-        pytest.param({"image": {"repository": "acme/postgresql"}}, False, id="repository"),
+        pytest.param({"image": {"repository": "acme/postgres"}}, False, id="repository"),
         pytest.param({"metadata": {"name": "postgres-0"}}, False, id="object"),
         pytest.param({"serviceName": "postgres"}, False, id="field"),
         pytest.param({"env": [{"name": "DB_HOST", "value": "postgres"}]}, False, id="variable"),
-        pytest.param({"args": ["--db=postgresql://u@db/x"]}, False, id="scheme"),
+        pytest.param({"args": ["--db=postgres://u@db/x"]}, False, id="scheme"),
         pytest.param({"data": {"url": "tcp://u:pw12@postgres:5432"}}, False, id="host of a URL"),
+        pytest.param({"volumeMounts": [{"mountPath": "/var/postgres"}]}, False, id="path"),
+        pytest.param({"env": [{"name": "DB_USER", "value": "postgres"}]}, False, id="user"),
+        pytest.param({"image": "acme/postgresql"}, True, id="longer word"),
         pytest.param({"annotations": {"note": "x postgres"}}, True, id="annotation"),
     ],
 )
-def test_word_that_is_a_password_is_shown_only_if_an_image_a_name_or_a_host_has_it(
+def test_word_that_is_a_password_is_shown_only_if_a_field_that_is_no_secret_has_it(
     values: dict[str, Any], copied: bool
 ) -> None:
     trees = [{"env": {"POSTGRES_PASSWORD": "postgres"}}, values]
@@ -222,11 +225,26 @@ def test_redact_text_replaces_secrets(text: str, shown: str) -> None:
     assert redact_text(text, ["hunter22", "hunter22-x", 'say "hi"', "7", ""]) == shown
 
 
+@pytest.mark.parametrize("text", ["administration", "sysadmin", "myadmins", "/e-administration"])
+def test_word_that_is_a_password_is_shown_within_a_longer_one(text: str) -> None:
+    assert redact_text(text, ["admin"]) == text
+
+
+@pytest.mark.parametrize("start", ["/", "a_", "1", "-p", "\\n", "%2F", "\\u00fc"])
+@pytest.mark.parametrize("secret", ["admin", "kXqPzRtWvNb"])
+def test_word_that_is_a_password_is_redacted_after_a_separator(start: str, secret: str) -> None:
+    assert redact_text(f"x{start}{secret}_1", [secret]) == f"x{start}[secret]_1"
+
+
+def test_password_that_is_no_word_is_redacted_within_a_word() -> None:
+    assert redact_text("xkXqPzRtWvNbx", ["kXqPzRtWvNb"]) == "x[secret]x"
+
+
 @pytest.mark.parametrize(
     ("text", "secrets", "shown"),
     [
         pytest.param("[secret] of secret", ["secret"], "[secret] of [secret]", id="its own word"),
-        pytest.param("x abcdef y", ["abcd", "cdef"], "x [secret] y", id="overlapping"),
+        pytest.param("x ab12ef y", ["ab12", "12ef"], "x [secret] y", id="overlapping"),
     ],
 )
 def test_redact_text_leaves_no_part_of_a_secret(text: str, secrets: list[str], shown: str) -> None:

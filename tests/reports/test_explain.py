@@ -180,6 +180,16 @@ def test_image_is_shown_although_a_password_is_the_same_word(
     assert "sunshine" not in printed
 
 
+def test_name_of_a_model_is_shown_although_a_password_is_the_same_word(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "owner: team\nimage: {repository: acme/server, tag: '1'}\nenv: {DB_PASSWORD: chat}\n"
+    root = write(**{"catalog/chat.yaml": model})
+    assert _run(root, "prod", "--model", "chat", "--key", "Deployment.metadata.name") == 0
+    printed = capsys.readouterr().out
+    assert "[secret]" not in printed
+
+
 def test_set_overrides_all_other_layers(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     explained = _json(write(), capsys, "--key", "replicas", "--set", "replicas=9")
     assert explained["settings"][0]["position"] == "--set"
