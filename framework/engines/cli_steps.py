@@ -41,7 +41,7 @@ class CliStep:
     new object. `problem` is the reason why the whole command is refused. `already_own` is True for
     a new object that already exists as one of this stack. `is_deleted_first` is True for an object
     that must be replaced although the CLI would only update it, or leave it: it is deleted before
-    the CLI runs, and the CLI creates it again. `live` is the live object, {} if no field differs.
+    the CLI runs, and the CLI creates it again. `live` is the live object, {} for none.
     """
 
     change: Change
@@ -182,7 +182,7 @@ def _compare(
         else None,
         already_own=diff.already_own,
         is_deleted_first=is_deleted_first,
-        live=diff.live if fields else {},
+        live=diff.live,
     )
 
 

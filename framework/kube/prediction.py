@@ -126,7 +126,7 @@ class ObjectPredictor(ObjectReader):
         recorded = without_internal(old.outputs)
         # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
-            return ObjectDiff(Op.SAME, live)
+            return ObjectDiff(Op.SAME, live, live=live)
         owned = with_owners(live, before, recorded)
         diff = self._diff_live(live, owned, before, wanted, manager, ignore_changes)
         diff = replace(diff, live=live)

@@ -456,6 +456,21 @@ def test_preview_redacts_copies_of_a_token_that_somebody_changed(world_of_engine
     assert list_notes(world) == [("x [secret]", "y [secret]")]
 
 
+def test_preview_redacts_copies_of_a_token_that_somebody_added_to_an_object_that_stays_the_same(
+    world_of_engine: World,
+) -> None:
+    world = world_of_engine
+    model = world.read("catalog/c.yaml").replace("data: {rule: allow}", "binaryData: {rule: YWJj}")
+    note = "service: {annotations: {example.com/note: '%s'}}\n"
+    world.write("catalog/c.yaml", model + note % "x hand-rot77")
+    assert world.stack.engine.up(world.open().request, lambda _: True, lambda _: None)
+    # `data` is not in the manifest, so it is no difference.
+    [config] = [obj for obj in world.cluster.objects.values() if "binaryData" in obj]
+    config["data"] = {"API_TOKEN": "hand-rot77"}
+    world.write("catalog/c.yaml", model + note % "y")
+    assert list_notes(world) == [("x [secret]", "y")]
+
+
 def remove_token(world: World, renamed: str) -> None:
     """Deploys c with a token in a ConfigMap and a copy in the Service, then removes the ConfigMap
     and changes the copy; `renamed` is the new name of c."""

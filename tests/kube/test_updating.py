@@ -254,8 +254,9 @@ def test_preview_lists_each_kind_once_and_dry_runs_what_was_written_since(
     verbs.clear()
     preview = KubernetesProvider(kube, rules=RULES)
     with ThreadPoolExecutor(10) as pool:
-        ops = list(pool.map(lambda s, new: preview.diff(URN, s, new, ()).op, states, wanted))
-    assert [index for index, op in enumerate(ops) if op is not Op.SAME] == [1, 4]
+        diffs = list(pool.map(lambda s, new: preview.diff(URN, s, new, ()), states, wanted))
+    assert [index for index, diff in enumerate(diffs) if diff.op is not Op.SAME] == [1, 4]
+    assert all(diff.live["metadata"]["namespace"] == namespace for diff in diffs)
     # ConfigMaps, Services, and the Namespaces: one that is being deleted takes its objects along.
     assert verbs.count("GET") == 3
     assert verbs.count("PATCH") == 2

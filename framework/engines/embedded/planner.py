@@ -43,7 +43,7 @@ class Step:
 
     If `target` is False, the program is answered from the state and nothing changes. `known` is
     False while some input is unknown. `predicted` is the object that the server returned in a dry
-    run. `live` is the live object, {} if no field differs. `adopts` is True if the object of others
+    run. `live` is the live object, {} for none. `adopts` is True if the object of others
     is taken over. `problem` is the reason why the whole command is refused.
     """
 
@@ -264,7 +264,7 @@ class Planner:
             change=change,
             inputs=inputs,
             predicted=diff.predicted,
-            live=diff.live if fields else {},
+            live=diff.live,
             delete_first=delete_first,
             problem=build_kept_problem(change) if is_kept and is_deleted else None,
         )
