@@ -32,6 +32,10 @@ _NOT_SECRET = re.compile(
     r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
     r"workspace|vault)(/[\w.@-]+)+/?"
 )
+# A text in quotes. In YAML, it may go on in the next lines, which are indented.
+_QUOTED = r"\"(?:[^\"\\\n]|\\[\s\S]|\n(?=\s))*\"|'(?:[^'\n]|''|\n(?=\s))*'"
+# The lines below a key in YAML: those that are indented further, and empty ones.
+_LINES = r"(?:(?:(?P=indent)[ \t]+\S[^\n]*|[ \t]*\r?)(?:\n|\Z))+"
 
 
 class _Patterns(NamedTuple):
@@ -76,14 +80,19 @@ def _patterns() -> _Patterns:
         assignment=re.compile(
             r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
             r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
-            r"(?=(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>][^\s,;&}\]\"'<>]{0,1000}))"
+            rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>][^\s,;&}}\]\"'<>]{{0,1000}}))"
         ),
-        # A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
+        # A variable in YAML or JSON: `- name: API_TOKEN`, `value: x`. The value may go on in lines
+        # that are indented further, or begin there. A key in them begins a mapping.
         item=re.compile(
             r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
             r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
-            r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
-            r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|[^\s,;&}\])\"'<>|#][^\s,;&}\]\"'<>]{0,1000})"
+            r"(?:(?:#[^\n]{0,200})?\r?\n(?P<indent>[ \t]*)){0,9}[\"']?value[\"']?"
+            r"(?P<sign>[ \t]*:[ \t]*(?:[&!]\S{0,99}[ \t]+){0,2})"
+            rf"(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>|#][^\s,;&}}\]\"'<>]{{0,1000}}"
+            r"|(?:[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
+            r"|(?:[&!]\S{0,99})?\r?\n(?=[ \t]+[^\s#\[{-])(?![^\n]*:[ \t\r\n]))"
+            rf"(?P<lines>{_LINES}))"
         ),
         element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
         # `<add key="Password" value="x"/>`
@@ -94,9 +103,9 @@ def _patterns() -> _Patterns:
         # A YAML value on the lines below its key: `password: |`, or nothing after the colon.
         block=re.compile(
             r"^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
-            r"(?:[ \t]*[|>][-+0-9]{0,2}[ \t]*\n"
-            r"(?P<value>(?:(?P=indent)[ \t]+[^\s][^\n]*(?:\n|\Z))+)"
-            r"|[ \t]*\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*(?:\n|\Z))",
+            r"(?:[ \t]*[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
+            rf"(?P<value>{_LINES})"
+            r"|[ \t]*\r?\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*\r?(?:\n|\Z))",
             re.MULTILINE,
         ),
         # A line of `.netrc`.
@@ -157,7 +166,11 @@ def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
             if not is_secret_name(match["name"]) or _is_list_of_names(match):
                 continue
             start, end = match.span("value")
-            if match["value"][0] in "\"'":
+            if pattern is patterns.item and match["lines"]:
+                start, end = match.span("lines")
+                start += len(match["lines"]) - len(match["lines"].lstrip())
+                end = start + len(match["lines"].strip())
+            elif match["value"][0] in "\"'":
                 start, end = start + 1, end - 1
             elif pattern in pairs:
                 end = _find_end_of_value(text, match)

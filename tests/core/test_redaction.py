@@ -86,11 +86,13 @@ def test_diff_of_a_file_shows_no_line_of_a_key_beside_the_edit() -> None:
     )
 
 
-def test_diff_of_a_file_shows_no_variable_beside_the_edit() -> None:
-    lines = "patch:\n  - name: API_TOKEN\n    value: hunter2 hunter\n"
+@pytest.mark.parametrize("start", ["", "|\n      ", ">-\n      ", "\n      ", "&a "])
+def test_diff_of_a_file_shows_no_variable_beside_the_edit(start: str) -> None:
+    lines = f"patch:\n  - name: API_TOKEN\n    value: {start}hunter2 hunter\n"
     old, new = (f"{lines}replicas: {count}\n".encode() for count in (1, 2))
     shown = render_file_changes([Change("a.yaml", old, new, {})])
-    assert "    - name: API_TOKEN\n       value: [secret]\n  -replicas: 1" in shown
+    assert "hunter" not in shown
+    assert "[secret]\n  -replicas: 1" in shown
 
 
 def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
@@ -270,6 +272,17 @@ def test_redact_text_leaves_no_part_of_a_secret(text: str, secrets: list[str], s
             "- name: GH_PAT # x\n  # y\n  value: hunter22 # z",
             "- name: GH_PAT # x\n  # y\n  value: [secret] # z",
         ),
+        (
+            "- name: GH_PAT\n  value: |  # x\n    hunter22\n\n    hunter22\n- name: B",
+            "- name: GH_PAT\n  value: |  # x\n    [secret]\n- name: B",
+        ),
+        ("name: GH_PAT\r\nvalue: >-\r\n  hunter22", "name: GH_PAT\r\nvalue: >-\r\n  [secret]"),
+        ("name: GH_PAT\nvalue:\n  hunter 22\nb: c", "name: GH_PAT\nvalue:\n  [secret]\nb: c"),
+        ("name: GH_PAT\nvalue: &a hunter22", "name: GH_PAT\nvalue: &a [secret]"),
+        ("name: GH_PAT\nvalue: 'it''s hunter22'", "name: GH_PAT\nvalue: '[secret]'"),
+        ('name: GH_PAT\nvalue: "x\n  hunter22"', 'name: GH_PAT\nvalue: "[secret]"'),
+        ("GH_PAT: 'x\n\n  hunter22'\nb: c", "GH_PAT: '[secret]'\nb: c"),
+        ("GH_PAT: >\r\n  x\r\n\r\n  hunter22\r\nb: c", "GH_PAT: >\r\n  [secret]\r\nb: c"),
         ("password:\n  hunter22\nport: 80", "password:\n  [secret]\nport: 80"),
         ("machine h login u password hunter22", "machine h login u password [secret]"),
         ("curl -u admin:hunter22 http://h", "curl -u admin:[secret] http://h"),
@@ -333,6 +346,8 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
         "docker run -u 1000:1000 x", "password:\n  secretName: hub", "token:\n- a",
         "- name: GH_PAT\n  valueFrom: {x: y}", "- name: TOKENIZER\n  value: mistralai/one",
+        "- name: GH_PAT\n  value:\n    secretName: hub", "- name: GH_PAT\n  value:\n  - a",
+        "name: GH_PAT\nvalue:\nport: 80", "- name: GH_PAT\n  value: |\n    $(B)\n  b: c",
         "- name: GH_PAT\n  value: $(B)", "- name: GH_PAT\n- value: x",
         "name: GH_PAT\ntag: x\nvalue: y",
         "auth:\nport: 80", "password required", "token bucket\nsize 3", "password must be set",
@@ -379,6 +394,10 @@ def test_text_without_a_secret_stays(text: str) -> None:
         "name: a_key\n\n\n",
         "name: a_key #",
         "name: a_key, value: ",
+        "name: a_key\nvalue: |\n",
+        "name: a_key\nvalue: |\n ",
+        'name: a_key\nvalue: "\n ',
+        "a_key: |\n\n ",
     ],
 )
 def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
