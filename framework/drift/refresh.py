@@ -35,21 +35,15 @@ def build_refresh_verdict(
     accepted = {finding.urn for finding in report.accepted}
     unread = {f"{item.object_kind} {item.object}" for item in report.unread}
     for urn in sorted(changed - found):
-        name = names.get(urn) or _name_resource(urn)
+        name = names.get(urn) or parse_urn(urn).label
         is_read = urn in names and name not in unread
         reason = _explain_only_pulumi(is_read=is_read, is_accepted=urn in accepted)
         reasons.setdefault(reason, []).append(name)
     return RefreshVerdict(
-        objects=tuple(sorted(names.get(urn) or _name_resource(urn) for urn in changed)),
+        objects=tuple(sorted(names.get(urn) or parse_urn(urn).label for urn in changed)),
         compared=len({(finding.type, finding.object) for finding in report.findings}),
         reasons=_sort_reasons(reasons),
     )
-
-
-def _name_resource(urn: str) -> str:
-    """Returns the name of a resource that is not of Kubernetes: `RandomPassword token`."""
-    parts = parse_urn(urn)
-    return f"{parts.type.rpartition(':')[2]} {parts.name}"
 
 
 def _explain_unseen(finding: Finding) -> str:

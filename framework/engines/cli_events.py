@@ -266,8 +266,7 @@ class EventReader:
         model = self.components.find_nearest(urn)
         if model and model == parts.name and not parts.type.startswith(OBJECT_PREFIX):
             return f"model {model}: "
-        resource = f"{parts.type.rpartition(':')[2]} {parts.name}: "
-        return f"model {model}, {resource}" if model else resource
+        return f"model {model}, {parts.label}: " if model else f"{parts.label}: "
 
     def check(self) -> None:
         """Raises EngineError if a resource failed in a preview."""

@@ -204,8 +204,7 @@ def list_live(compared: Iterable[ComparedObject]) -> Iterator[tuple[str, Mapping
 def describe_unrefreshed(recorded: RecordedObjects) -> tuple[str, ...]:
     """Returns a warning for each resource that a refresh without the CLI leaves as it is."""
     names = [f"{obj.kind} {obj.id}" for obj in recorded.objects if obj.needs_cli]
-    for parts in map(parse_urn, recorded.others):
-        names.append(f"{parts.type.rpartition(':')[2]} {parts.name}")
+    names += [parse_urn(urn).label for urn in recorded.others]
     return tuple(
         f"warning: {name}: is not refreshed, because only the pulumi CLI can read it; next: "
         "`refresh` with ENGINE=cli"

@@ -26,6 +26,11 @@ class Urn(NamedTuple):
         """The type token without the types of the parents."""
         return self.qualified.rpartition("$")[2]
 
+    @property
+    def label(self) -> str:
+        """The kind and the name: `RandomPassword token`."""
+        return f"{self.type.rpartition(':')[2]} {self.name}"
+
     def __str__(self) -> str:
         return f"urn:pulumi:{self.stack}::{self.project}::{self.qualified}::{self.name}"
 
