@@ -70,7 +70,6 @@ class CliApply:
         # The recorded URNs that a refresh has changed, and that no step has written since.
         self._refreshed: frozenset[str] = frozenset()
         self._has_run = False
-        self._ran_for_models_only = False
 
     def run(self) -> Result:
         """Applies everything and waits for all Pods. Returns the result without its outputs.
@@ -185,12 +184,13 @@ class CliApply:
             self._follower.wait()
             left_out = self._write_waiting()
         # Without any target the CLI would work on the whole stack.
+        ran_for_models_only = False
         if targets is None or targets - left_out:
-            self._run_alone_last(targets, left_out | held)
+            ran_for_models_only = self._run_alone_last(targets, left_out | held)
         if held:
             self._delete_held(left_out)
         if targets is None:
-            self._run_outside(left_out)
+            self._run_outside(left_out, ran_for_models_only=ran_for_models_only)
 
     def _find_held(self) -> HeldDeletions:
         """Finds the deletions that a failed rollout must prevent."""
@@ -259,14 +259,14 @@ class CliApply:
         former = replace(self._request, components=frozenset(models)).former_components
         return frozenset(self._reader.components.find_within(former | frozenset(models)))
 
-    def _run_alone_last(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> None:
+    def _run_alone_last(self, targets: frozenset[str] | None, left_out: frozenset[str]) -> bool:
         """Runs the CLI for `targets` without `left_out`; last for the models that need own runs.
 
         With `--continue-on-error` the CLI would delete a replaced Deployment although the new one
         failed. Without the option, one failure ends the whole run. So only these models run without
         it, and most in a run of their own: the others would neither run nor be reported. A model
         that has failed already does not run: what is left of the run could succeed, and then
-        delete.
+        delete. Returns True if nothing outside of the models has run although all was to run.
         """
         alone, together = self._held.alone, self._held.together
         own_runs = {
@@ -289,7 +289,7 @@ class CliApply:
         for model in sorted(alone):
             if own_runs[model] and model not in self._list_failed():
                 self._run(False, targets=own_runs[model])
-        self._ran_for_models_only = general is not targets
+        return general is not targets
 
     def _run_together(self, models: Mapping[str, frozenset[str]]) -> None:
         """Runs the CLI for models that share a run, again after each one that ended early.
@@ -307,28 +307,28 @@ class CliApply:
             if not (self._list_failed() - failed) & models.keys():
                 return
 
-    def _run_outside(self, left_out: frozenset[str]) -> None:
+    def _run_outside(self, left_out: frozenset[str], *, ran_for_models_only: bool) -> None:
         """Runs the CLI for changes outside of the models that the runs before could not make."""
-        outside = self._find_undone()
-        late = {*self._held.models.values(), *self._held.alone, *self._held.together}
-        failed = late & self._list_failed()
+        outside = self._find_undone(ran_for_models_only=ran_for_models_only)
+        failed = self._held.later_models & self._list_failed()
         if outside and not failed and not left_out & find_unprotected(self._opened.resources):
             self._run(True, excluded=left_out)
             return
         for change in outside:
             self._feed.report(change, "skipped", "it waits until the changed models serve")
 
-    def _find_undone(self) -> list[Change]:
+    def _find_undone(self, *, ran_for_models_only: bool) -> list[Change]:
         """Finds the changes outside of the models that no run has made.
 
-        A run that leaves out the objects of a Namespace does not delete the Namespace.
+        With `ran_for_models_only` no run has made any. A run that leaves out the objects of a
+        Namespace does not delete the Namespace.
         """
         changes = self._previewed.preview.changes
         outside = [item for item in changes if not item.component and item.op is not Op.SAME]
-        if self._ran_for_models_only:
+        if ran_for_models_only:
             return outside
         deletions = [change for change in outside if change.op is Op.DELETE]
-        if not deletions or not self._held.has_later_runs:
+        if not deletions or not self._held.later_models:
             return []
         recorded = {found.urn for found in self._read_current().resources}
         return [change for change in deletions if change.urn in recorded]

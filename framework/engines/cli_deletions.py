@@ -32,9 +32,9 @@ class HeldDeletions:
     together: frozenset[str] = frozenset()
 
     @property
-    def has_later_runs(self) -> bool:
-        """True if runs follow the first one."""
-        return bool(self.models or self.alone or self.together)
+    def later_models(self) -> frozenset[str]:
+        """The models that need a run after the first one."""
+        return self.alone | self.together | frozenset(self.models.values())
 
 
 def find_held_deletions(
