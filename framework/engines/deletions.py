@@ -25,6 +25,7 @@ from framework.engines.unrecorded import (
     LOST_NOTE,
     ConnectProvider,
     add_unrecorded_objects,
+    advise_undo,
     is_inside,
 )
 from framework.engines.values import reveal
@@ -219,8 +220,8 @@ def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Pr
     if resource.retain_on_delete:
         message = f"{name} is kept (`keep: true`), {message} and its data"
         next_step = (
-            f"undo the change, so that `namespace` is {namespace} again, or copy the data; to "
-            "delete the object and its data, set `keep: false` and run `up` before you change it"
+            f"{advise_undo(namespace)}; to delete the object and its data, set `keep: false` and "
+            "run `up` before you change it"
         )
     else:
         message = f"{name} was left behind by a replacement and recreated by somebody, {message}"
@@ -244,10 +245,7 @@ def _add_planned_objects(
             names.add(f"{found.kind} {found.id.rpartition('/')[2]}")
             continue
         message = f"{_describe(found)} stays in the program, and {LOST_NOTE}"
-        next_step = (
-            f"undo the change, so that `namespace` is {namespace.id} again, or copy the data and "
-            "move the claim to another Namespace"
-        )
+        next_step = f"{advise_undo(namespace.id)} and move the claim to another Namespace"
         problem = Problem("", _describe(found), message, setting="namespace", next_step=next_step)
         problems.add(problem)
     messages = preview.messages

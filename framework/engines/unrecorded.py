@@ -55,14 +55,14 @@ _Kind = tuple[str, str]
 
 @dataclass(frozen=True)
 class _Contents:
-    """The metadata of the objects in a Namespace, and the kinds that were listed or could not be.
+    """The metadata of the objects in a Namespace, and the kinds that were read or could not be.
 
     `unknown` names kinds that the server does not tell.
     """
 
     objects: tuple[Object, ...]
-    listed: frozenset[_Kind]
-    unlisted: frozenset[_Kind]
+    read_kinds: frozenset[_Kind]
+    unread_kinds: frozenset[_Kind]
     unknown: tuple[str, ...]
 
 
@@ -90,10 +90,8 @@ def add_unrecorded_objects(
             name = f"{_CLAIM} {object_name(claim['metadata'])}"
             message = f"{name} is not recorded, and {LOST_NOTE}"
             if refuses:
-                next_step = (
-                    f"undo the change, so that `namespace` is {namespace.id} again, or copy the "
-                    f"data and delete {_describe_deletable(_list_owners(claim))}"
-                )
+                deletable = _describe_deletable(_list_owners(claim))
+                next_step = f"{advise_undo(namespace.id)} and delete {deletable}"
                 problem = Problem("", name, message, setting="namespace", next_step=next_step)
                 problems.add(problem)
             else:
@@ -102,6 +100,11 @@ def add_unrecorded_objects(
         if warning := _describe_others(namespace.id, others, contents):
             warnings.add(warning)
     return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+
+def advise_undo(namespace: str) -> str:
+    """Returns the beginning of the advice about data that goes with this Namespace."""
+    return f"undo the change, so that `namespace` is {namespace} again, or copy the data"
 
 
 def is_inside(resource: Resource, namespace: Resource, connect: ConnectProvider) -> bool:
@@ -216,10 +219,10 @@ def _name_others(
         owners = {
             (group_of(found["apiVersion"]), found["kind"]): found for found in _list_owners(obj)
         }
-        if not contents.listed.isdisjoint(owners):
+        if not contents.read_kinds.isdisjoint(owners):
             continue
         named: Mapping[str, Any] = {**obj, "name": name}
-        named = next((owners[key] for key in owners if key in contents.unlisted), named)
+        named = next((owners[key] for key in owners if key in contents.unread_kinds), named)
         metadata = {"name": named["name"], "namespace": obj["metadata"]["namespace"]}
         if not recorded.has({**named, "metadata": metadata}):
             names.add(f"{named['kind']} {named['name']}")
@@ -228,11 +231,11 @@ def _name_others(
 
 def _describe_others(namespace: str, names: Sequence[str], contents: _Contents) -> str:
     """Returns the warning about the objects of others in a Namespace; "" if there are none."""
-    unlisted = [*sorted(kind for _, kind in contents.unlisted), *contents.unknown]
-    if not names and not unlisted:
+    unread = [*sorted(kind for _, kind in contents.unread_kinds), *contents.unknown]
+    if not names and not unread:
         return ""
     what = f"objects that are not recorded: {list_names(names)}" if names else "all that is in it"
-    rest = f"; could not be listed: {list_names(unlisted)}" if unlisted else ""
+    rest = f"; could not be listed: {list_names(unread)}" if unread else ""
     return (
         f"warning: Namespace {namespace} is deleted with {what}{rest}; next: move those that "
         "somebody needs to another Namespace"
