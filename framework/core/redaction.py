@@ -230,7 +230,7 @@ def _find_written(text: str, secret: str) -> Iterator[tuple[int, int]]:
             if len(secret) < SHORTEST:
                 pattern = "|".join(f"(?<={quote}){pattern}(?={quote})" for quote in "\"'`")
             elif _is_word(secret):
-                # The word `admin` in `administration` is no copy of the password `admin`.
+                # The word `admin` in `administration` is not a copy of the password `admin`.
                 pattern = f"{_START}{pattern}(?!{_LETTER})"
             yield from (match.span() for match in re.finditer(pattern, text))
 

@@ -187,7 +187,7 @@ class DriftReport:
         """Returns the warnings, and one that names what was not compared."""
         if not self.uncompared:
             return self.warnings
-        # All names: nothing else in the report says that a resource was not compared.
+        # Without a limit, because these names appear nowhere else in the report.
         names = ", ".join(finding.label for finding in self.uncompared)
         command = f"{make_command('drift', self.stack.environment)} ENGINE=cli"
         # The CLI engine has a problem or a warning about the refresh, with what to do.

@@ -35,7 +35,7 @@ class RefreshLocksError(EngineError):
 
 @dataclass(frozen=True)
 class RefreshedRecord:
-    """What a refresh would do to a record: SAME, UPDATE or DELETE.
+    """Describes what a refresh would do to a record: SAME, UPDATE or DELETE.
 
     `fields` are those that an UPDATE changes, as far as the provider names them; no secrets.
     """

@@ -1,4 +1,4 @@
-"""What the engines change in Pulumi's Python SDK before it runs the program."""
+"""Switches off parts of Pulumi's Python SDK that the engines do not need."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class KubeClient:
         return kinds, unknown
 
     def _discover_all(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yields each apiVersion and what the server says about it, the preferred ones first."""
+        """Yields each apiVersion with its entry in the discovery, the preferred ones first."""
         for path in ("/api", "/apis"):
             answer = self.connection.request("GET", path, path, accept=DISCOVERY)
             if "items" not in answer:

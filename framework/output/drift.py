@@ -276,7 +276,7 @@ def render_recording(preview: Preview, verdict: RefreshVerdict) -> str:
     for changes, effect in ((kept, "takes the live values of"), (gone, "forgets")):
         if changes:
             names = list_names([f"{c.kind} {c.object or c.name}" for c in changes], MAX_NAMES)
-            # A resource that is not of Kubernetes, such as a password, is no object.
+            # A resource that is not of Kubernetes, such as a password, is not called an object.
             are_objects = all(change.object for change in changes)
             count = render_count(len(changes), "object" if are_objects else "resource")
             lines.append(f"The state {effect} {count}: {names}")

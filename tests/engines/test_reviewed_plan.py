@@ -464,7 +464,7 @@ def test_preview_redacts_copies_of_a_token_that_somebody_added_to_an_object_that
     note = "service: {annotations: {example.com/note: '%s'}}\n"
     world.write("catalog/c.yaml", model + note % "x hand-rot77")
     assert world.stack.engine.up(world.open().request, lambda _: True, lambda _: None)
-    # `data` is not in the manifest, so it is no difference.
+    # `data` is not in the manifest, so it is not compared.
     [config] = [obj for obj in world.cluster.objects.values() if "binaryData" in obj]
     config["data"] = {"API_TOKEN": "hand-rot77"}
     world.write("catalog/c.yaml", model + note % "y")

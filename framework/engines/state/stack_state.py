@@ -199,7 +199,7 @@ class StackState:
 
     def _open_cipher(self) -> PassphraseCipher:
         with self._lock:
-            # A key takes a quarter of a second, and each secret asks for one.
+            # Not tried again for each secret: to derive a key takes a quarter of a second.
             if self._cipher_error is not None:
                 raise self._cipher_error
             if self._cipher is None:
