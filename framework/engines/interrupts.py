@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -72,17 +73,25 @@ class InterruptibleCommand:
         from pulumi.automation import CommandResult
         from pulumi.automation.errors import create_command_error
 
-        with subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as process:
+        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        # The Kubernetes provider writes the kubeconfig, with the user's key, to a temporary file
+        # and never removes it (`writeKubeconfigToFile` in its util.go).
+        with (
+            tempfile.TemporaryDirectory(
+                prefix="modelcatalog-pulumi-", ignore_cleanup_errors=True
+            ) as folder,
+            subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env={**environment, "TMPDIR": folder},
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            ) as process,
+        ):
             output = _LineReader(process.stdout, on_output)
             errors = _LineReader(process.stderr, on_error)
             threads: list[threading.Thread] = [output, errors]

@@ -284,3 +284,20 @@ def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -
     else:
         with pytest.raises(CommandError):
             command.run([], str(tmp_path), {}, input=text)
+
+
+# The temporary files of a command
+
+
+@pytest.mark.parametrize("end", ["", "exit 3"])
+def test_command_leaves_no_temporary_file(tmp_path: Path, end: str) -> None:
+    # As the Kubernetes provider, which writes the kubeconfig to a file.
+    program = tmp_path / "pulumi"
+    program.write_text(f'#!/bin/sh\necho key > "$TMPDIR/kubeconfig1"\necho "$TMPDIR"\n{end}\n')
+    program.chmod(0o755)
+    command = InterruptibleCommand(replace(FAKE_CLI, command=program))
+    lines: list[str] = []
+    with pytest.raises(CommandError) if end else contextlib.nullcontext():
+        command.run([], str(tmp_path), {}, on_output=lines.append)
+    assert lines
+    assert not Path(lines[0]).exists()
