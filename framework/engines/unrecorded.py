@@ -113,14 +113,33 @@ def is_inside(resource: Resource, namespace: Resource, connect: ConnectProvider)
     return is_named and _is_on_same_cluster(resource, namespace, connect)
 
 
-def _is_on_same_cluster(resource: Resource, other: Resource, connect: ConnectProvider) -> bool:
-    if resource.provider_urn == other.provider_urn:
+def _is_on_same_cluster(resource: Resource, namespace: Resource, connect: ConnectProvider) -> bool:
+    if resource.provider_urn == namespace.provider_urn:
         return True
     try:
-        return connect(resource).uid == connect(other).uid
+        return connect(resource).uid == connect(namespace).uid
     except EngineError:
-        # Only the CLI can use the provider, which mostly is of the cluster that the machine names.
+        # Only the CLI can use the provider, for example one with an inline kubeconfig.
+        return _has_recorded_object(connect(namespace).provider, resource)
+
+
+def _has_recorded_object(provider: KubernetesProvider, resource: Resource) -> bool:
+    """Returns whether a cluster has this very object, with the recorded UID.
+
+    True if that cannot be read, as for a Helm Release, which has no UID.
+    """
+    inputs, outputs = resource.raw.get("inputs") or {}, resource.raw.get("outputs") or {}
+    if "apiVersion" not in inputs:
         return True
+    namespace, _, name = resource.id.rpartition("/")
+    try:
+        live = provider.find_listed({**inputs, "metadata": {"name": name, "namespace": namespace}})
+    except ApiError as exc:
+        if exc.concerns_all_objects:
+            raise
+        return True
+    recorded_uid = (outputs.get("metadata") or {}).get("uid")
+    return live is not None and live["metadata"]["uid"] == recorded_uid
 
 
 class _RecordedObjects:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from framework.core.changes import Change, Op, Preview, Progress, Result
+from framework.core.errors import EngineError
 from framework.core.stack import Stack as PulumiStack
 from framework.drift import DriftReport, find_drift
 from framework.engines.base import Request
@@ -377,7 +378,9 @@ def check_changes(
     """Returns what the check of deletions makes of a preview with these changes."""
 
     def connect(resource: Resource) -> Connection:
-        # Of the providers only `other` is of another cluster.
+        # Of the providers only `other` is of another cluster, and only the CLI can use `inline`.
+        if resource.provider_urn.endswith("::inline"):
+            raise EngineError("inline kubeconfig")
         uid = "cluster-2" if resource.provider_urn.endswith("::other") else "cluster-1"
         return Connection(cast(KubernetesProvider, cluster), uid, "fake", lambda: None)
 

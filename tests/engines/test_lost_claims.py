@@ -233,6 +233,36 @@ def test_claim_of_another_provider_is_recorded_if_its_cluster_is_the_same(
     )
 
 
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("uids", "lost"),
+    [
+        pytest.param([], "", id="on another cluster"),
+        pytest.param(["theirs"], "is not recorded", id="of the same name on another cluster"),
+        pytest.param(["ours"], "stays in the program", id="on this cluster"),
+    ],
+)
+def test_claim_of_a_provider_that_only_the_cli_can_use_is_found_by_its_uid(
+    uids: list[str], lost: str, kept: bool
+) -> None:
+    namespace, cluster = build("old", NAMESPACE), FakeCluster()
+    for uid in uids:
+        add(cluster, "v1", "PersistentVolumeClaim", "data", uid=uid)
+    inputs = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+    outputs = {"metadata": {"uid": "ours"}}
+    fields = {"inputs": inputs, "outputs": outputs, "retainOnDelete": kept}
+    claim = build("old/data", CLAIM, provider="urn::inline::id", **fields)
+    changes = [
+        Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new"),
+        Change(claim.urn, CLAIM, "data", Op.SAME, object="old/data"),
+    ]
+    problems = check_changes(changes, [namespace, claim], cluster).problems
+    assert len(problems) == bool(lost)
+    for problem in problems:
+        assert problem.object == "PersistentVolumeClaim old/data"
+        assert ("is kept" if kept and uids == ["ours"] else lost) in problem.message
+
+
 @pytest.mark.parametrize("provider", [{}, {"provider": "urn::own::id"}], ids=["same", "own"])
 def test_objects_of_a_recorded_release_are_not_those_of_others(provider: dict[str, str]) -> None:
     type_ = "kubernetes:helm.sh/v3:Release"
