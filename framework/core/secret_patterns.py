@@ -192,7 +192,7 @@ def _is_list_of_names(match: re.Match[str]) -> bool:
 def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
     for match in _patterns().block.finditer(text):
         if is_secret_name(match["name"]):
-            group = "value" if match["value"] else "next"
+            group = "next" if match["value"] is None else "value"
             value = match[group]
             start = match.start(group) + len(value) - len(value.lstrip())
             if can_be_secret(value.strip()) and not _SWITCH.fullmatch(value.strip()):

@@ -350,6 +350,7 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "name: GH_PAT\nvalue:\nport: 80", "- name: GH_PAT\n  value: |\n    $(B)\n  b: c",
         "- name: GH_PAT\n  value: $(B)", "- name: GH_PAT\n- value: x",
         "name: GH_PAT\ntag: x\nvalue: y",
+        "password: |\n", "a:\n  token: >-  # x\r\n", "API_KEY: |",
         "auth:\nport: 80", "password required", "token bucket\nsize 3", "password must be set",
         "secret_name = hub\nkey_path /etc/tls", "tokenizer.path mistralai/one", "auth_mode basic",
         "ssh -p 2222 h", "psql -p 5432", "mysql -P 3306 -p shop", "serve -a x -p 8080",
