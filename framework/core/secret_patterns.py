@@ -24,10 +24,10 @@ _UPSTREAMS = frozenset(
 )
 # Directives of redis.conf.
 _DIRECTIVES = frozenset({"requirepass", "masterauth"})
-# A reference to a variable, a template or a store of secrets, and a path below a folder where files
-# are mounted.
+# A reference to a variable, a template or a store of secrets, a path below a folder where files are
+# mounted, and the sign before a block of YAML.
 _NOT_SECRET = re.compile(
-    r"\$[({]?[\w.:-]+[)}]?|\{\{.*\}\}|%\(\w+\)s|<[\w .-]+>|\[secret\]"
+    r"[|>][-+\d]{0,2}|\$[({]?[\w.:-]+[)}]?|\{\{.*\}\}|%\(\w+\)s|<[\w .-]+>|\[secret\]"
     r"|(vault:|op://|ref\+\w+://|arn:aws:)\S+"
     r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
     r"workspace|vault)(/[\w.@-]+)+/?"
