@@ -32,6 +32,10 @@ from tests.engines.fakes import Stack
             "pulumi.CustomResource('kubernetes:helm.sh/v3:Release', 'x', {'chart': 'x'})",
             "type kubernetes:helm.sh/v3:Release",
         ),
+        (
+            "register('core/v1', 'ConfigMapPatch', 'x', 'x', {'kind': 'ConfigMap'}, None, {})",
+            "type kubernetes:core/v1:ConfigMapPatch",
+        ),
         ("pulumi.StackReference('other')", "type pulumi:pulumi:StackReference|reading"),
         ("pulumi.runtime.invoke('aws:x:y', {})", "function aws:x:y"),
         ("config_map('x', {'a': pulumi.FileAsset('x')})", "asset"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from pulumi.runtime.proto import (
     engine_pb2,
     engine_pb2_grpc,
@@ -229,7 +229,7 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
     name = f'{request.type} "{request.name}"'
     is_object = request.type.startswith(OBJECT_PREFIX)
     is_supported = is_object or request.type in (STACK_TYPE, PROVIDER_TYPE)
-    if request.custom and (not is_supported or request.type == RELEASE):
+    if request.custom and (not is_supported or request.type == RELEASE or _is_patch(request)):
         yield (
             f"{name}: type {request.type} needs the pulumi CLI; supported: objects of Kubernetes; "
             "use ENGINE=cli"
@@ -248,6 +248,12 @@ def _find_refusals(request: resource_pb2.RegisterResourceRequest) -> Iterator[st
             continue
         option = _OPTION_NAMES.get(field_name, field_name)
         yield f"{name}: option {option} needs the pulumi CLI; use ENGINE=cli"
+
+
+def _is_patch(request: resource_pb2.RegisterResourceRequest) -> bool:
+    """Returns whether a resource is one such as `ConfigMapPatch`, whose `kind` is `ConfigMap`."""
+    kind = request.object.fields.get("kind", Value()).string_value
+    return kind not in ("", request.type.rpartition(":")[2])
 
 
 def _build_registration(request: resource_pb2.RegisterResourceRequest) -> Registration:
