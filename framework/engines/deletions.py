@@ -89,10 +89,10 @@ def check_deletions(
     def is_lost(resource: Resource) -> bool:
         return any(is_inside(resource, namespace, connect) for namespace in namespaces)
 
-    staying = [found for found in forgotten.values() if not is_lost(found)]
-    preview = _leave_out(preview, staying, recreated)
-    kept = [found for found in resources if found.is_object and found.retain_on_delete]
-    lost = [found for found in (*kept, *forgotten.values()) if is_lost(found)]
+    left_out = [found for found in forgotten.values() if not is_lost(found)]
+    preview = _leave_out(preview, left_out, recreated)
+    staying = [found for found in resources if found.is_object and found.stays_on_delete]
+    lost = [found for found in (*staying, *forgotten.values()) if is_lost(found)]
     preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
     planned = list(_list_planned(preview.changes, resources, former_urns))
     for namespace in namespaces:
@@ -193,8 +193,9 @@ def _add_lost_objects(
 ) -> Preview:
     """Returns the preview with a note at each object that only goes because its Namespace does.
 
-    These `objects` are kept ones, and old ones that somebody recreated. With `refuses` each is also
-    a problem.
+    These `objects` are kept ones, old ones that somebody recreated, and those that the program only
+    reads. With `refuses` each is also a problem, except for the last, which are not ours
+    (`unrecorded.py`).
     """
     lost = {(found.urn, found.id): found for found in objects}
     if not lost:
@@ -205,12 +206,13 @@ def _add_lost_objects(
     for change in preview.changes:
         note = ""
         if change.op is Op.DELETE and (found := lost.get((change.urn, change.object))):
-            note = LOST_NOTE if found.retain_on_delete else _OLD_NOTE
+            note = LOST_NOTE if found.stays_on_delete else _OLD_NOTE
         elif change.op is Op.REPLACE and former_urns.get(change.urn, change.urn) in urns:
             note = LOST_NOTE
         changes.append(replace(change, note=note) if note else change)
     if refuses:
-        problems |= {_build_lost_problem(found, components) for found in lost.values()}
+        ours = [found for found in lost.values() if not found.external]
+        problems |= {_build_lost_problem(found, components) for found in ours}
     return replace(preview, changes=tuple(changes), problems=tuple(sorted(problems)))
 
 
@@ -263,12 +265,12 @@ def _list_planned(
 ) -> Iterator[Resource]:
     """Yields the recorded objects that the program still has under the same name.
 
-    Kept ones are left out, see `_add_lost_objects`.
+    Kept ones and those that it only reads are left out, see `_add_lost_objects`.
     """
     live = {found.urn: found for found in resources if not found.pending_delete}
     for change in changes:
         found = live.get(former_urns.get(change.urn, change.urn))
-        if found is None or not found.is_object or found.retain_on_delete:
+        if found is None or not found.is_object or found.stays_on_delete:
             continue
         # An update changes no name. The CLI does not tell the name of a Helm Release.
         is_renamed = change.op not in (Op.SAME, Op.UPDATE) and change.object != found.id

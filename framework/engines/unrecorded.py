@@ -1,4 +1,6 @@
-"""Names the objects that are not recorded and are deleted with their Namespace.
+"""Names the objects of others that are deleted with their Namespace.
+
+These are not recorded, or only because the program reads them with `get`.
 
 The deletion of a Namespace deletes objects of every kind in it. So the kinds are those that the
 server has, and not those of a table.
@@ -74,7 +76,7 @@ def add_unrecorded_objects(
     *,
     refuses: bool,
 ) -> Preview:
-    """Returns the preview with the objects that are not recorded, and go with their Namespace.
+    """Returns the preview with the objects of others that go with their Namespace.
 
     `namespaces` are those that are deleted, and `resources` the recorded ones. With `refuses`
     each claim is a problem, else a warning: it may have been kept when its model was removed, and
@@ -88,7 +90,7 @@ def add_unrecorded_objects(
         objects = _list_unrecorded(contents.objects, recorded)
         for claim in _list_claims(objects):
             name = f"{_CLAIM} {object_name(claim['metadata'])}"
-            message = f"{name} is not recorded, and {LOST_NOTE}"
+            message = f"{name} is not managed by this stack, and {LOST_NOTE}"
             if refuses:
                 deletable = _describe_deletable(_list_owners(claim))
                 next_step = f"{advise_undo(namespace.id)} and delete {deletable}"
@@ -143,7 +145,10 @@ def _has_recorded_object(provider: KubernetesProvider, resource: Resource) -> bo
 
 
 class _RecordedObjects:
-    """The recorded objects in a Namespace, and the recorded Helm Releases of its cluster."""
+    """The recorded objects in a Namespace, and the recorded Helm Releases of its cluster.
+
+    Without what the program only reads, with `get`: these are objects of others.
+    """
 
     def __init__(
         self, namespace: Resource, resources: Sequence[Resource], connect: ConnectProvider
@@ -152,12 +157,14 @@ class _RecordedObjects:
         self._keys = {
             found.object_key._replace(provider_urn=self._provider_urn)
             for found in resources
-            if is_inside(found, namespace, connect)
+            if not found.external and is_inside(found, namespace, connect)
         }
         self._releases = {
             found.id
             for found in resources
-            if found.type == RELEASE and _is_on_same_cluster(found, namespace, connect)
+            if found.type == RELEASE
+            and not found.external
+            and _is_on_same_cluster(found, namespace, connect)
         }
 
     def has(self, obj: Mapping[str, Any]) -> bool:
@@ -203,7 +210,7 @@ def _read_contents(provider: KubernetesProvider, namespace: str) -> _Contents:
 
 
 def _list_unrecorded(objects: Sequence[Object], recorded: _RecordedObjects) -> list[Object]:
-    """Returns the objects that are not recorded and not being deleted already."""
+    """Returns the objects that are not ours and not being deleted already."""
     # By UID, since some objects are listed in several API groups.
     found = {str(obj["metadata"]["uid"]): obj for obj in objects}
     for obj in objects:
@@ -253,7 +260,11 @@ def _describe_others(namespace: str, names: Sequence[str], contents: _Contents) 
     unread = [*sorted(kind for _, kind in contents.unread_kinds), *contents.unknown]
     if not names and not unread:
         return ""
-    what = f"objects that are not recorded: {list_names(names)}" if names else "all that is in it"
+    what = (
+        f"objects that this stack does not manage: {list_names(names)}"
+        if names
+        else "all that is in it"
+    )
     rest = f"; could not be listed: {list_names(unread)}" if unread else ""
     return (
         f"warning: Namespace {namespace} is deleted with {what}{rest}; next: move those that "

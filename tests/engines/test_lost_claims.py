@@ -27,6 +27,7 @@ def in_namespace(name, *kept):
 
 
 """
+CLAIM_KIND = "PersistentVolumeClaim"
 LOST = "is deleted with its Namespace, and its data with it"
 
 
@@ -83,7 +84,7 @@ def test_claim_that_was_kept_before_is_named_as_well(claims: Stack) -> None:
         "PersistentVolumeClaim old/weights",
     ]
     assert claims.preview_destroy().messages == (
-        f"warning: PersistentVolumeClaim old/cache is not recorded, and {LOST}",
+        f"warning: PersistentVolumeClaim old/cache is not managed by this stack, and {LOST}",
     )
 
 
@@ -128,6 +129,37 @@ def test_only_kept_objects_of_the_deleted_namespace_are_lost(
         ["PersistentVolumeClaim old/weights"] if lost else []
     )
     assert [change.note for change in found.changes] == ["", LOST if lost else ""]
+
+
+def read(kind: str, name: str) -> Resource:
+    """Returns the record of an object of the Namespace `old` that the program reads with `get`."""
+    inputs = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+    return build(f"old/{name}", f"kubernetes:core/v1:{kind}", inputs=inputs, external=True)
+
+
+@pytest.mark.parametrize(
+    ("op", "object_name", "note"),
+    [
+        pytest.param(Op.DELETE, "old/data", LOST, id="get removed"),
+        pytest.param(Op.REPLACE, "new/data", LOST, id="get moved"),
+        pytest.param(Op.SAME, "old/data", "", id="get unchanged"),
+    ],
+)
+@pytest.mark.parametrize("refuses", [True, False], ids=["up", "destroy"])
+def test_claim_that_the_program_only_reads_is_one_of_others(
+    op: Op, object_name: str, note: str, refuses: bool
+) -> None:
+    namespace, claim, cluster = build("old", NAMESPACE), read(CLAIM_KIND, "data"), FakeCluster()
+    add(cluster, "v1", CLAIM_KIND, "data")
+    changes = (
+        Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new"),
+        Change(claim.urn, CLAIM, "data", op, object=object_name),
+    )
+    found = check_changes(changes, [namespace, claim], cluster, refuses_lost=refuses)
+    assert [change.note for change in found.changes] == ["", note]
+    message = f"PersistentVolumeClaim old/data is not managed by this stack, and {LOST}"
+    assert [problem.message for problem in found.problems] == [message] * refuses
+    assert found.messages == (f"warning: {message}",) * (not refuses)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +218,8 @@ def test_objects_of_others_are_named_before_they_go_with_their_namespace() -> No
     ours = build("old/ours", "kubernetes:example.com/v1:Cache", inputs=inputs)
     add(cluster, "example.com/v1", "Cache", "ours")
     add(cluster, "example.com/v1", "Cache", "theirs")
+    add(cluster, "v1", "ConfigMap", "read")
+    add(cluster, "v1", "ServiceAccount", "default")
     add(cluster, "keda.sh/v1alpha1", "ScaledObject", "theirs")
     add(cluster, "rbac.authorization.k8s.io/v1", "RoleBinding", "theirs")
     add(cluster, "v1", "Secret", "token")
@@ -194,17 +228,17 @@ def test_objects_of_others_are_named_before_they_go_with_their_namespace() -> No
     add(cluster, "apps/v1", "StatefulSet", "db", {"apiVersion": "cluster/v1", "kind": "Tenant"})
     for api_version, kind, name in (
         ("v1", "ConfigMap", "kube-root-ca.crt"),
-        ("v1", "ServiceAccount", "default"),
         ("v1", "Endpoints", "web"),
         ("v1", "Event", "web.1"),
         ("discovery.k8s.io/v1", "EndpointSlice", "web-1"),
         ("coordination.k8s.io/v1", "Lease", "operator"),
     ):
         add(cluster, api_version, kind, name)
-    assert read_warnings(cluster, ours) == (
-        "warning: Namespace old is deleted with objects that are not recorded: Cache theirs, Pod "
-        "shell, RoleBinding theirs, ScaledObject theirs, Secret token, StatefulSet db; next: move "
-        "those that somebody needs to another Namespace",
+    reads = [read("ConfigMap", "read"), read("ServiceAccount", "default")]
+    assert read_warnings(cluster, ours, *reads) == (
+        "warning: Namespace old is deleted with objects that this stack does not manage: Cache "
+        "theirs, ConfigMap read, Pod shell, RoleBinding theirs, ScaledObject theirs, Secret token, "
+        "StatefulSet db; next: move those that somebody needs to another Namespace",
     )
 
 
@@ -307,7 +341,7 @@ def test_kind_that_may_not_be_listed_is_named(kind: str) -> None:
     """And an owner of this kind in place of its Pods, unless it is recorded."""
     cluster = FakeCluster()
     cluster.forbidden = {kind, "Secret"}
-    named = "objects that are not recorded: RayCluster llm-x"
+    named = "objects that this stack does not manage: RayCluster llm-x"
     what = named if kind == "RayCluster" else "all that is in it"
     [warning] = read_warnings(cluster, make_ray_service(cluster))
     assert f"deleted with {what}; could not be listed: {kind}, Secret; next:" in warning
@@ -319,7 +353,7 @@ def test_server_that_does_not_tell_its_kinds_is_asked_for_the_well_known_ones() 
     add(cluster, "example.com/v1", "Cache", "theirs")
     cluster.list_namespaced_kinds = Mock(side_effect=ApiError("/api", 406, "", ""))  # type: ignore[method-assign]
     [warning] = read_warnings(cluster)
-    assert "recorded: Secret token; could not be listed: all other kinds; next:" in warning
+    assert "manage: Secret token; could not be listed: all other kinds; next:" in warning
 
 
 RELEASE = "kubernetes:helm.sh/v3:Release"

@@ -309,7 +309,10 @@ def test_object_whose_record_was_removed_is_named_before_it_goes_with_its_namesp
     renamed.program(f"{NAMESPACE}namespace('other')")
     preview = renamed.preview() if verb == "up" else renamed.preview_destroy()
     [message] = preview.messages
-    assert "Namespace ns is deleted with objects that are not recorded: ConfigMap old" in message
+    assert (
+        "Namespace ns is deleted with objects that this stack does not manage: ConfigMap old"
+        in message
+    )
 
 
 @pytest.mark.parametrize("verb", ["up", "destroy"])

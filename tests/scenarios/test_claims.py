@@ -138,14 +138,14 @@ def test_another_namespace_is_refused_and_destroy_names_the_lost_claims(
         assert run.returncode == 1, run.stdout + run.stderr
         shown = " ".join(run.stdout.split())
         assert f"PersistentVolumeClaim {namespace}/churn-weights is kept" in shown
-        assert f"PersistentVolumeClaim {namespace}/former is not recorded" in shown
-        assert "objects that are not recorded: Role reader, Secret token; next" in shown
+        assert f"PersistentVolumeClaim {namespace}/former is not managed by this stack" in shown
+        assert "objects that this stack does not manage: Role reader, Secret token; next" in shown
     assert find_claim(kube, namespace) is not None
 
     project.edit("environments/dev/environment.yaml", f"{namespace}-2", namespace)
     shown = " ".join(run_verb(project, engine, "destroy", "--yes").split())
     assert "churn-weights: is deleted with its Namespace" in shown
-    assert "former is not recorded, and is deleted with its Namespace" in shown
-    assert "objects that are not recorded: Role reader, Secret token; next" in shown
+    assert "former is not managed by this stack, and is deleted with its Namespace" in shown
+    assert "objects that this stack does not manage: Role reader, Secret token; next" in shown
     kube.delete("v1", "PersistentVolume", namespace, propagation="Background")
     kube.delete("storage.k8s.io/v1", "StorageClass", namespace, propagation="Background")
