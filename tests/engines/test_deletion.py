@@ -113,6 +113,22 @@ def test_object_that_the_program_only_read_stays_in_the_cluster(stack: Stack, ve
     assert not any(raw.get("external") for raw in stack.resources)
 
 
+@pytest.mark.parametrize("option", ["retainOnDelete", "external"])
+def test_record_of_a_retained_namespace_goes_although_objects_are_in_it(
+    stack: Stack, option: str
+) -> None:
+    stack.program("config_map('going', parent=Model('m'))")
+    stack.up()
+    inputs = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}
+    record(
+        stack, {"type": "kubernetes:core/v1:Namespace", "id": "ns", "inputs": inputs, option: True}
+    )
+    stack.cluster.objects["Namespace", "ns"] = inputs
+    assert not stack.up().failures
+    assert stack.cluster.ids() == ["ConfigMap ns/going", "Namespace ns"]
+    assert stack.preview().clean
+
+
 def record(stack: Stack, resource: dict[str, Any]) -> None:
     """Adds a resource of model `m` to the state, as the CLI records it."""
     document = json.loads(stack.state_file.read_text())

@@ -161,7 +161,7 @@ class _PlannedDeletions:
             if resource.pending_delete and resource.object_key in live:
                 continue
             self._by_urn.setdefault(resource.urn, []).append(resource)
-            if resource.kind == "Namespace":
+            if resource.kind == "Namespace" and not resource.stays_on_delete:
                 name = (resource.provider_urn, resource.id)
                 self._namespaces.setdefault(name, []).append(resource)
 
