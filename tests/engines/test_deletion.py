@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from framework.engines.problems import RefusedError
-from tests.engines.fakes import Stack
+from tests.engines.fakes import Stack, ops
 
 
 @pytest.fixture
@@ -127,6 +127,21 @@ def test_record_of_a_retained_namespace_goes_although_objects_are_in_it(
     assert not stack.up().failures
     assert stack.cluster.ids() == ["ConfigMap ns/going", "Namespace ns"]
     assert stack.preview().clean
+
+
+def test_object_that_the_program_read_before_is_created_as_its_own(stack: Stack) -> None:
+    stack.program("config_map('x')")
+    stack.up()
+    document = json.loads(stack.state_file.read_text())
+    [config] = [
+        raw for raw in document["checkpoint"]["latest"]["resources"] if raw.get("id") == "ns/x"
+    ]
+    config["external"] = True
+    stack.state_file.write_text(json.dumps(document))
+    assert ops(stack.up()) == {"ConfigMap x": "create"}
+    assert stack.preview().clean
+    assert not stack.destroy().failures
+    assert stack.cluster.ids() == []
 
 
 def record(stack: Stack, resource: dict[str, Any]) -> None:

@@ -214,6 +214,10 @@ class Planner:
 
     def _plan_object(self, step: Step) -> Step:
         registration = step.registration
+        if step.old is not None and step.old.external:
+            # The program has only read it, with `get`, so it is still an object of others.
+            name = _find_object_name(registration, None)
+            step = replace(step, old=None, change=replace(step.change, op=Op.CREATE, object=name))
         if has_unknown(registration.inputs):
             op = Op.CREATE if step.old is None else Op.UPDATE
             note = "not validated by the server: some values are known only after other changes"
