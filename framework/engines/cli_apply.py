@@ -310,17 +310,21 @@ class CliApply:
     def _run_outside(self, left_out: frozenset[str], *, ran_for_models_only: bool) -> None:
         """Runs the CLI for changes outside of the models that the runs before could not make."""
         outside = self._find_undone(ran_for_models_only=ran_for_models_only)
-        failed = self._held.later_models & self._list_failed()
-        if outside and not failed and not left_out & find_unprotected(self._opened.resources):
-            self._run(True, excluded=left_out)
-            return
+        failed = self._list_failed()
+        # A model that has failed would fail again, for most only after its deadline.
+        excluded = left_out | self._find_models(failed)
+        is_safe = excluded.isdisjoint(find_unprotected(self._opened.resources))
+        if outside and is_safe and failed.isdisjoint(self._held.later_models):
+            self._run(True, excluded=excluded)
+            # A Namespace stays if a model that has failed still needs it.
+            outside = self._find_undone(ran_for_models_only=False)
         for change in outside:
             self._feed.report(change, "skipped", "it waits until the changed models serve")
 
     def _find_undone(self, *, ran_for_models_only: bool) -> list[Change]:
-        """Finds the changes outside of the models that no run has made.
+        """Finds the changes outside of the models that no run has made, or tried to make.
 
-        With `ran_for_models_only` no run has made any. A run that leaves out the objects of a
+        With `ran_for_models_only` no run has tried any. A run that leaves out the objects of a
         Namespace does not delete the Namespace.
         """
         changes = self._previewed.preview.changes
@@ -330,8 +334,12 @@ class CliApply:
         deletions = [change for change in outside if change.op is Op.DELETE]
         if not deletions or not self._held.later_models:
             return []
-        recorded = {found.urn for found in self._read_current().resources}
-        return [change for change in deletions if change.urn in recorded]
+        resources = self._read_current().resources
+        recorded = {found.urn for found in resources}
+        failed = {failure.change.urn for failure in self._reader.failures}
+        return [
+            change for change in deletions if change.urn in recorded and change.urn not in failed
+        ]
 
     def _run(
         self,

@@ -88,7 +88,7 @@ class World:
     """A project with a recorded state, and the runs of its CLI.
 
     Each run is the list of the models whose Deployments it reports as done, or an error after them.
-    With `FAILS` before its name, a Deployment fails once `shown` is set.
+    With `FAILS` before its name, a Deployment fails once `shown` is set, and so does a deletion.
     """
 
     root: Path
@@ -212,10 +212,12 @@ class World:
                 item()
                 continue
             name = item.removeprefix(FAILS)
-            step = next(step for step in self.steps if step.change.name == name)
-            parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
+            ops = {step.change: step.cli_op for step in self.steps}
+            ops |= {change: change.op for change in self.gone}
+            change = next(change for change in ops if change.name == name)
+            parent = f"{PREFIX}{MODEL_TYPE}::{change.component}" if change.component else ""
             state = {"parent": parent, "custom": True, "inputs": {}}
-            metadata = {"op": step.cli_op.value, "urn": step.change.urn, "type": step.change.type}
+            metadata = {"op": ops[change].value, "urn": change.urn, "type": change.type}
             event = {"metadata": {**metadata, "old": state, "new": state}}
             reader.read({"resourcePreEvent": event})
             if name == item:
@@ -223,7 +225,7 @@ class World:
                 continue
             assert self.shown.wait(10)
             text = f"[Pod ns/{name}-1]: ImagePullBackOff of the CLI"
-            diagnostic = {"severity": "warning", "urn": step.change.urn, "message": text}
+            diagnostic = {"severity": "warning", "urn": change.urn, "message": text}
             reader.read({"diagnosticEvent": diagnostic})
             reader.read({"resOpFailedEvent": {**event, "status": 1}})
         self.in_run()
@@ -577,6 +579,10 @@ def read_scopes(world: World) -> list[tuple[bool, str, set[str]]]:
     return scopes
 
 
+def list_skipped(world: World) -> list[Change]:
+    return [item.change for item in world.progress if item.state == "skipped"]
+
+
 CANARY = build_deletion("a-canary")
 LEFT_CONFIG = build_deletion("a-config", "core/v1:ConfigMap")
 
@@ -634,25 +640,61 @@ def test_old_deployment_of_a_failed_rename_stays_until_the_new_one_serves(
     world.apply(changes=[outside])
     runs = [(True, "target", {"b"}), (False, "target", {"a", "former"})]
     assert read_scopes(world) == (runs if fails else [*runs, (True, "", set())])
-    skipped = [item.change for item in world.progress if item.state == "skipped"]
-    assert skipped == ([outside] if fails else [])
+    assert list_skipped(world) == ([outside] if fails else [])
+
+
+OLD_NAMESPACE = Change(
+    f"{PREFIX}kubernetes:core/v1:Namespace::old",
+    "kubernetes:core/v1:Namespace",
+    "old",
+    Op.DELETE,
+    object="old",
+)
+
+
+@pytest.fixture
+def leaves_namespace(world: World) -> World:
+    """A stack whose Namespace is to be deleted, and whose model a runs alone."""
+    # The first run leaves out what is in the Namespace, and with it the Namespace.
+    world.pending = [build_deletion("old", urn=build_urn("a"))]
+    world.gone = [OLD_NAMESPACE]
+    world.write_state()
+    world.shown.set()
+    return world
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_namespace_is_deleted_after_the_models_that_run_alone(world: World, fails: bool) -> None:
-    # The first run leaves out what is in the Namespace, and with it the Namespace.
-    world.pending = [build_deletion("old", urn=build_urn("a"))]
-    urn = f"{PREFIX}kubernetes:core/v1:Namespace::old"
-    namespace = Change(urn, "kubernetes:core/v1:Namespace", "old", Op.DELETE, object="old")
-    world.gone = [namespace]
-    world.write_state()
-    world.shown.set()
-    world.runs = [["b"], [f"{FAILS}a"]] if fails else [["b"], ["a"], []]
+def test_namespace_is_deleted_after_the_models_that_run_alone(
+    leaves_namespace: World, fails: bool
+) -> None:
+    world = leaves_namespace
+    last = [lambda: world.drop_records(OLD_NAMESPACE.urn)]
+    world.runs = [["b"], [f"{FAILS}a"]] if fails else [["b"], ["a"], last]
     world.apply()
     runs = [(True, "exclude", {"a"}), (False, "target", {"a"})]
     assert read_scopes(world) == (runs if fails else [*runs, (True, "", set())])
-    skipped = [item.change for item in world.progress if item.state == "skipped"]
-    assert skipped == ([namespace] if fails else [])
+    assert list_skipped(world) == ([OLD_NAMESPACE] if fails else [])
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_run_for_the_namespace_leaves_out_what_has_failed(
+    leaves_namespace: World, stays: bool
+) -> None:
+    """The Namespace stays if something in it is left out."""
+    world = leaves_namespace
+    last = [] if stays else [lambda: world.drop_records(OLD_NAMESPACE.urn)]
+    world.runs = [[f"{FAILS}b"], ["a"], last]
+    assert [failure.change.name for failure in world.apply().failures] == ["b"]
+    assert read_scopes(world)[2:] == [(True, "exclude", {"b"})]
+    assert list_skipped(world) == ([OLD_NAMESPACE] if stays else [])
+
+
+def test_deletion_that_has_failed_is_not_tried_again(leaves_namespace: World) -> None:
+    world = leaves_namespace
+    world.runs = [["b", f"{FAILS}old"], ["a"]]
+    assert [failure.change.name for failure in world.apply().failures] == ["old"]
+    assert len(world.calls) == 2
+    assert not list_skipped(world)
 
 
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
