@@ -335,10 +335,13 @@ class CliApply:
         if not deletions or not self._held.later_models:
             return []
         resources = self._read_current().resources
-        recorded = {found.urn for found in resources}
+        # By id as well: the old object of a replacement has the URN of the new one.
+        recorded = {(found.urn, found.id if found.is_object else "") for found in resources}
         failed = {failure.change.urn for failure in self._reader.failures}
         return [
-            change for change in deletions if change.urn in recorded and change.urn not in failed
+            change
+            for change in deletions
+            if (change.urn, change.object) in recorded and change.urn not in failed
         ]
 
     def _run(

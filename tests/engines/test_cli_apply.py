@@ -697,6 +697,18 @@ def test_deletion_that_has_failed_is_not_tried_again(leaves_namespace: World) ->
     assert not list_skipped(world)
 
 
+def test_old_object_that_the_first_run_deleted_needs_no_other_run(world: World) -> None:
+    world.pending = [build_deletion("old", urn=build_urn("a"))]
+    urn = f"{PREFIX}kubernetes:core/v1:ConfigMap::own"
+    own = replace(build_deletion("own", urn=urn), component="")
+    world.gone = [replace(own, op=Op.SAME, object="ns/own-2")]
+    world.write_state()
+    world.runs = [["b"], ["a"]]
+    world.apply(changes=[replace(own, object="ns/own-1")])
+    assert len(world.calls) == 2
+    assert not list_skipped(world)
+
+
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
     # The CLI refuses a list of targets that lacks a deletion.
     world.runs = [["b"], ["a"]]
