@@ -272,7 +272,9 @@ def test_claim_of_another_provider_is_recorded_if_its_cluster_is_the_same(
     ("uids", "lost"),
     [
         pytest.param([], "", id="on another cluster"),
-        pytest.param(["theirs"], "is not recorded", id="of the same name on another cluster"),
+        pytest.param(
+            ["theirs"], "is not managed by this stack", id="of the same name on another cluster"
+        ),
         pytest.param(["ours"], "stays in the program", id="on this cluster"),
     ],
 )
