@@ -11,7 +11,7 @@ from framework.core.changes import Change, Op, Preview
 from framework.engines.problems import RefusedError
 from framework.engines.state.checkpoint import Resource
 from framework.kube.api_error import ApiError
-from tests.engines.fakes import FakeCluster, Stack, check_changes
+from tests.engines.fakes import FakeCluster, Stack, check_changes, ops
 
 NAMESPACE, CLAIM = "kubernetes:core/v1:Namespace", "kubernetes:core/v1:PersistentVolumeClaim"
 PROGRAM = """
@@ -404,3 +404,20 @@ def test_claim_that_stays_in_a_deleted_namespace_is_refused(stack: Stack) -> Non
     assert problem.object == "PersistentVolumeClaim old/weights"
     assert problem.message == f"PersistentVolumeClaim old/weights stays in the program, and {LOST}"
     assert not stack.preview_destroy().problems
+
+
+def test_claim_that_names_its_namespace_by_id_moves_with_it(stack: Stack) -> None:
+    program = PROGRAM.replace(", retain_on_delete=True", "")
+    program = program.replace(
+        '    pulumi.CustomResource("kubernetes:core/v1:Namespace',
+        '    namespace = pulumi.CustomResource("kubernetes:core/v1:Namespace',
+    )
+    program = program.replace('"namespace": name}', '"namespace": namespace.id}')
+    stack.program(f"{program}in_namespace('old', 'weights')")
+    stack.up()
+    stack.program(f"{program}in_namespace('new', 'weights')")
+    preview = stack.preview()
+    assert not preview.problems
+    assert ops(preview)["PersistentVolumeClaim weights"] == "replace"
+    assert not stack.up().failures
+    assert stack.cluster.ids() == ["Namespace new", "PersistentVolumeClaim new/weights"]

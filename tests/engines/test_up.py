@@ -289,13 +289,29 @@ def test_alias_urn_renames_without_a_write(stack: Stack) -> None:
 
 def test_unknown_inputs_are_planned_once_they_are_known(stack: Stack) -> None:
     stack.program("""
-        first = config_map("first", {"k": "v"})
-        config_map("second", {"seen": first.id})
+        config_map("first", {"seen": provider.id})
     """)
-    note = next(c.note for c in stack.preview().changes if c.name == "second")
+    [note] = [change.note for change in stack.preview().changes if change.name == "first"]
     assert "known only after" in note
     assert not stack.up().failures
-    assert stack.cluster.objects["ConfigMap", "ns/second"]["data"] == {"seen": "ns/first"}
+    [provider] = [raw for raw in stack.resources if raw["type"] == "pulumi:providers:kubernetes"]
+    seen = stack.cluster.objects["ConfigMap", "ns/first"]["data"]["seen"]
+    assert seen == provider["id"]
+
+
+def test_id_of_a_new_object_is_known_in_the_preview(stack: Stack) -> None:
+    program = """
+        first = config_map("first", object_name="{name}")
+        config_map("second", {{"seen": first.id}})
+    """
+    for name, op in (("a", "create"), ("b", "replace")):
+        stack.program(program.format(name=name))
+        preview = stack.preview()
+        assert ops(preview)["ConfigMap first"] == op
+        assert not any("known only after" in change.note for change in preview.changes)
+        assert not stack.up().failures
+        second = stack.cluster.objects["ConfigMap", "ns/second"]
+        assert second["data"] == {"seen": f"ns/{name}"}
 
 
 def test_up_of_one_component_updates_no_other(stack: Stack) -> None:

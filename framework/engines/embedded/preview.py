@@ -42,6 +42,7 @@ from framework.engines.values import (
     reveal,
 )
 from framework.kube.api_error import ApiError
+from framework.kube.objects import object_name
 
 # Further refusals mostly have the same cause, so they are only counted.
 _MAX_REFUSALS = 50
@@ -292,5 +293,6 @@ def answer_step(state: StackState, step: Step) -> Answer:
         predicted = {key: value for key, value in step.predicted.items() if key != "status"}
         outputs = build_program_outputs(mark_secrets(predicted, registration.inputs))
         return Answer(step.urn, old.id, outputs)
-    # A new object: its id and the fields that the server adds are known only after the apply.
-    return Answer(step.urn, "", mark_secret_inputs(registration, registration.inputs))
+    # A new object: the fields that the server adds are known only after the apply.
+    id_ = object_name(step.predicted["metadata"]) if step.predicted else ""
+    return Answer(step.urn, id_, mark_secret_inputs(registration, registration.inputs))
