@@ -52,7 +52,12 @@ from framework.engines.clusters import (
     connect_kubernetes,
     open_clusters,
 )
-from framework.engines.deletions import CheckedDeletions, check_deletions, read_exported_state
+from framework.engines.deletions import (
+    CheckedDeletions,
+    check_deletions,
+    read_exported_state,
+    warn_of_unread_deletions,
+)
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
 from framework.engines.live_objects import (
@@ -336,7 +341,10 @@ class CliEngine:
                 connect,
                 refuses_lost=reader is not None,
             )
-        return add_pending_problem(checked, opened)
+            preview = warn_of_unread_deletions(
+                checked.preview, opened.resources, former_urns, connect
+            )
+        return add_pending_problem(replace(checked, preview=preview), opened)
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.

@@ -27,6 +27,7 @@ from framework.engines.unrecorded import (
     add_unrecorded_objects,
     advise_undo,
     is_inside,
+    try_connect,
 )
 from framework.engines.values import reveal
 from framework.kube.api_error import ApiError
@@ -103,23 +104,58 @@ def check_deletions(
 
 
 def refuse_deletions_of_cli(
-    preview: Preview, resources: Iterable[Resource], former_urns: Mapping[str, str]
+    preview: Preview,
+    resources: Iterable[Resource],
+    former_urns: Mapping[str, str],
+    connect: ConnectProvider,
 ) -> Preview:
     """Returns the preview with a problem for each deletion that only the CLI can carry out.
 
-    `resources` and `former_urns` are those of `check_deletions`. Without the problem, the embedded
-    engine would remove the record, and nothing would know the resource any more.
+    The parameters are those of `check_deletions`. Without the problem, the embedded engine would
+    remove the record, and nothing would know the resource any more.
     """
-    urns = {found.urn for found in resources if needs_cli(found) and not found.stays_on_delete}
+    deletions = [item for item in preview.changes if item.op in (Op.DELETE, Op.REPLACE)]
+    deleted = {former_urns.get(change.urn, change.urn) for change in deletions}
+    urns = {
+        found.urn
+        for found in resources
+        if found.urn in deleted
+        and not found.stays_on_delete
+        and (needs_cli(found) or (found.is_object and try_connect(found, connect) is None))
+    }
     problems = set(preview.problems)
-    for change in preview.changes:
-        is_deleted = change.op in (Op.DELETE, Op.REPLACE)
-        if is_deleted and former_urns.get(change.urn, change.urn) in urns:
+    for change in deletions:
+        if former_urns.get(change.urn, change.urn) in urns:
             name = f"{change.kind} {change.object or change.name}"
             message = f"{name}: only the pulumi CLI can delete it"
             next_step = "run this again with ENGINE=cli"
             problems.add(Problem(change.component, name, message, next_step=next_step))
     return replace(preview, problems=tuple(sorted(problems)))
+
+
+def warn_of_unread_deletions(
+    preview: Preview,
+    resources: Iterable[Resource],
+    former_urns: Mapping[str, str],
+    connect: ConnectProvider,
+) -> Preview:
+    """Returns the preview with a warning about deletions that `check_deletions` could not check.
+
+    The parameters are those of `check_deletions`. The CLI deletes by name.
+    """
+    names = {
+        _describe(found)
+        for _, found in _list_deletions(preview.changes, tuple(resources), former_urns)
+        if has_manifest(found) and try_connect(found, connect) is None
+    }
+    if not names:
+        return preview
+    warning = (
+        "warning: it is not known whether somebody recreated what is deleted, because only the "
+        f"pulumi CLI can use the provider: {list_names(sorted(names))}; next: name a kubeconfig "
+        "file and a context in the provider"
+    )
+    return replace(preview, messages=tuple(sorted({*preview.messages, warning})))
 
 
 def _find_recreated(
@@ -130,9 +166,12 @@ def _find_recreated(
     listed = len(looked_at) > _MAX_READ_ONE_BY_ONE
 
     def find(resource: Resource) -> str:
+        connection = try_connect(resource, connect)
+        if connection is None:
+            return ""
         state = read_state(resource)
         try:
-            obj = connect(resource).provider.find_recreated(state, listed=listed)
+            obj = connection.provider.find_recreated(state, listed=listed)
         except ApiError as exc:
             # The deletion itself reports what is wrong with one object.
             if exc.concerns_all_objects:

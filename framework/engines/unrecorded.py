@@ -68,6 +68,9 @@ class _Contents:
     unknown: tuple[str, ...]
 
 
+_UNREAD = _Contents((), frozenset(), frozenset(), ("all kinds",))
+
+
 def add_unrecorded_objects(
     preview: Preview,
     namespaces: Iterable[Resource],
@@ -85,7 +88,8 @@ def add_unrecorded_objects(
     """
     problems, warnings = set(preview.problems), set(preview.messages)
     for namespace in namespaces:
-        contents = _read_contents(connect(namespace).provider, namespace.id)
+        connection = try_connect(namespace, connect)
+        contents = _read_contents(connection.provider, namespace.id) if connection else _UNREAD
         recorded = _RecordedObjects(namespace, resources, connect)
         objects = _list_unrecorded(contents.objects, recorded)
         for claim in _list_claims(objects):
@@ -109,6 +113,17 @@ def advise_undo(namespace: str) -> str:
     return f"undo the change, so that `namespace` is {namespace} again, or copy the data"
 
 
+def try_connect(resource: Resource, connect: ConnectProvider) -> Connection | None:
+    """Connects to the cluster of an object; None if only the CLI can use its provider.
+
+    For example, a provider with an inline kubeconfig. ClusterError.
+    """
+    try:
+        return connect(resource)
+    except EngineError:
+        return None
+
+
 def is_inside(resource: Resource, namespace: Resource, connect: ConnectProvider) -> bool:
     """Returns whether an object is in a Namespace. Two providers may be of one cluster."""
     is_named = resource.is_object and resource.id.rpartition("/")[0] == namespace.id
@@ -118,11 +133,10 @@ def is_inside(resource: Resource, namespace: Resource, connect: ConnectProvider)
 def _is_on_same_cluster(resource: Resource, namespace: Resource, connect: ConnectProvider) -> bool:
     if resource.provider_urn == namespace.provider_urn:
         return True
-    try:
-        return connect(resource).uid == connect(namespace).uid
-    except EngineError:
-        # Only the CLI can use the provider, for example one with an inline kubeconfig.
-        return _has_recorded_object(connect(namespace).provider, resource)
+    here, there = try_connect(namespace, connect), try_connect(resource, connect)
+    if here is None:
+        return True
+    return here.uid == there.uid if there else _has_recorded_object(here.provider, resource)
 
 
 def _has_recorded_object(provider: KubernetesProvider, resource: Resource) -> bool:

@@ -17,7 +17,11 @@ from framework.core.stack import Stack as PulumiStack
 from framework.drift import DriftReport, find_drift
 from framework.engines.base import Request
 from framework.engines.clusters import Connection, connect_kubernetes
-from framework.engines.deletions import check_deletions, read_exported_state
+from framework.engines.deletions import (
+    check_deletions,
+    read_exported_state,
+    warn_of_unread_deletions,
+)
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.pulumi_cli import PulumiCli
@@ -117,6 +121,8 @@ class FakeCluster:
         self._lock = threading.Lock()
 
     def connect(self, inputs: Mapping[str, Any], root: Path) -> Connection:
+        if "kubeconfig" not in inputs:
+            raise EngineError("no kubeconfig")
         uid = self.uids.get(str(inputs["kubeconfig"]), self.uid)
         # The engine needs no more of a provider than these methods.
         provider = cast(KubernetesProvider, self)
@@ -370,12 +376,12 @@ def ops(found: Preview | Result) -> dict[str, str]:
 
 def check_changes(
     changes: Iterable[Change],
-    resources: Iterable[Resource],
+    resources: Sequence[Resource],
     cluster: FakeCluster | KubernetesProvider,
     *,
     refuses_lost: bool = True,
 ) -> Preview:
-    """Returns what the check of deletions makes of a preview with these changes."""
+    """Returns what the CLI engine's check of deletions makes of a preview with these changes."""
 
     def connect(resource: Resource) -> Connection:
         # Of the providers only `other` is of another cluster, and only the CLI can use `inline`.
@@ -392,4 +398,4 @@ def check_changes(
         connect,
         refuses_lost=refuses_lost,
     )
-    return checked.preview
+    return warn_of_unread_deletions(checked.preview, resources, {}, connect)

@@ -85,6 +85,24 @@ def test_resource_that_only_the_cli_deletes_is_refused_and_stays_recorded(
     assert (stack.resources, stack.cluster.ids()) == before
 
 
+def test_deletion_by_a_provider_that_only_the_cli_can_use_is_refused(stack: Stack) -> None:
+    stack.program("config_map('going', parent=Model('m'))\nconfig_map('other')")
+    stack.up()
+    urn = "urn:pulumi:dev::test::pulumi:providers:kubernetes::default"
+    provider = {"type": "pulumi:providers:kubernetes", "id": "1", "provider": "", "parent": ""}
+    record(stack, {**provider, "urn": urn})
+    inputs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    config = {"type": "kubernetes:core/v1:ConfigMap", "id": "ns/x", "inputs": inputs}
+    record(stack, {**config, "provider": f"{urn}::1"})
+    stack.program("config_map('other')")
+    before = stack.cluster.ids()
+    with pytest.raises(RefusedError) as error:
+        stack.up()
+    [problem] = error.value.preview.problems
+    assert str(problem).startswith("ConfigMap ns/x: only the pulumi CLI can delete it")
+    assert stack.cluster.ids() == before
+
+
 @pytest.mark.parametrize("option", ["retainOnDelete", "external"])
 def test_only_the_record_of_a_retained_resource_goes(stack: Stack, option: str) -> None:
     stack.program("config_map('going', parent=Model('m'))")

@@ -299,6 +299,18 @@ def test_claim_of_a_provider_that_only_the_cli_can_use_is_found_by_its_uid(
         assert ("is kept" if kept and uids == ["ours"] else lost) in problem.message
 
 
+def test_namespace_of_a_provider_that_only_the_cli_can_use_is_not_read() -> None:
+    provider = {"provider": "urn::inline::id"}
+    namespace = build("old", NAMESPACE, inputs={"kind": "Namespace"}, **provider)
+    claim = build("old/data", CLAIM, retainOnDelete=True, **provider)
+    change = Change(namespace.urn, NAMESPACE, "old", Op.DELETE, object="old")
+    found = check_changes([change], [namespace, claim], FakeCluster())
+    contents, recreated = found.messages
+    assert "old is deleted with all that is in it; could not be listed: all kinds; " in contents
+    assert "only the pulumi CLI can use the provider: Namespace old; next: " in recreated
+    assert [problem.object for problem in found.problems] == ["PersistentVolumeClaim old/data"]
+
+
 @pytest.mark.parametrize("provider", [{}, {"provider": "urn::own::id"}], ids=["same", "own"])
 def test_objects_of_a_recorded_release_are_not_those_of_others(provider: dict[str, str]) -> None:
     type_ = "kubernetes:helm.sh/v3:Release"

@@ -425,7 +425,7 @@ class Operation:
             preview, resources, former_urns, read_state, connect, refuses_lost=refuses_lost
         )
         self._forgotten = checked.forgotten
-        return refuse_deletions_of_cli(checked.preview, resources, former_urns)
+        return refuse_deletions_of_cli(checked.preview, resources, former_urns, connect)
 
     def _forget_old(self) -> None:
         """Removes the records of old objects that stay. Call it once the preview is confirmed."""
