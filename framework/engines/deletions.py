@@ -66,8 +66,8 @@ def check_deletions(
     A problem is an object that somebody else recreated and, with `refuses_lost`, an object that is
     deleted with its Namespace although it is kept, or an old one that somebody recreated. Without
     `refuses_lost` the latter have a note: a user of `destroy` expects that everything is deleted,
-    but a user who only renames a Namespace does not expect to lose data. What the program still has
-    in a deleted Namespace is a warning or, if it is a claim, a problem.
+    but a user who only renames a Namespace does not expect to lose data. An object that stays in
+    the stack and is in a deleted Namespace is a warning or, if it is a claim, a problem.
 
     `resources` are the recorded ones, and `former_urns` has the URN that a renamed resource is
     recorded under. `read_state` decrypts a resource, and `connect` connects to its cluster. Reads
@@ -95,10 +95,13 @@ def check_deletions(
     staying = [found for found in resources if found.is_object and found.stays_on_delete]
     lost = [found for found in (*staying, *forgotten.values()) if is_lost(found)]
     preview = _add_lost_objects(preview, lost, former_urns, refuses=refuses_lost)
-    planned = list(_list_planned(preview.changes, resources, former_urns))
+    remaining = _list_remaining(preview.changes, resources, former_urns)
+    if refuses_lost:
+        # Kept ones have a problem already.
+        remaining = [found for found in remaining if not found.retain_on_delete]
     for namespace in namespaces:
-        inside = [found for found in planned if is_inside(found, namespace, connect)]
-        preview = _add_planned_objects(preview, namespace, inside)
+        inside = [found for found in remaining if is_inside(found, namespace, connect)]
+        preview = _add_remaining_objects(preview, namespace, inside, is_up=refuses_lost)
     preview = add_unrecorded_objects(preview, namespaces, resources, connect, refuses=refuses_lost)
     return CheckedDeletions(preview, tuple(forgotten.values()))
 
@@ -272,49 +275,61 @@ def _build_lost_problem(resource: Resource, components: Mapping[str, str]) -> Pr
     )
 
 
-def _add_planned_objects(
-    preview: Preview, namespace: Resource, objects: Iterable[Resource]
+def _add_remaining_objects(
+    preview: Preview, namespace: Resource, objects: Iterable[Resource], *, is_up: bool
 ) -> Preview:
-    """Returns the preview with the objects of a deleted Namespace that the program still has.
+    """Returns the preview with the objects of a deleted Namespace that stay in the stack.
 
     A claim is a problem, because its data is lost; all others are named in a warning. An own
-    program may name the Namespace of an object, which then does not follow `namespace`.
+    program may name the Namespace of an object, which then does not follow `namespace`. And a
+    `destroy` with `MODEL=` may delete a Namespace that objects of other models are in.
     """
     problems, names = set(preview.problems), set()
+    move = "move the claim to another Namespace"
+    next_step = f"destroy its model as well, or {move}"
+    if is_up:
+        next_step = f"{advise_undo(namespace.id)} and {move}"
     for found in objects:
         if found.kind != "PersistentVolumeClaim":
             names.add(f"{found.kind} {found.id.rpartition('/')[2]}")
             continue
-        message = f"{_describe(found)} stays in the program, and {LOST_NOTE}"
-        next_step = f"{advise_undo(namespace.id)} and move the claim to another Namespace"
-        problem = Problem("", _describe(found), message, setting="namespace", next_step=next_step)
-        problems.add(problem)
+        name = _describe(found)
+        message = f"{name} stays in the stack, and {LOST_NOTE}"
+        setting = "namespace" if is_up else ""
+        problems.add(Problem("", name, message, setting=setting, next_step=next_step))
     messages = preview.messages
     if names:
         warning = (
             f"warning: Namespace {namespace.id} is to be deleted with objects that stay in the "
-            f"program: {list_names(sorted(names))}; next: move them to another Namespace"
+            f"stack: {list_names(sorted(names))}; next: move them to another Namespace"
         )
         messages = tuple(sorted({*messages, warning}))
     return replace(preview, messages=messages, problems=tuple(sorted(problems)))
 
 
-def _list_planned(
+def _list_remaining(
     changes: Iterable[Change], resources: Iterable[Resource], former_urns: Mapping[str, str]
-) -> Iterator[Resource]:
-    """Yields the recorded objects that the program still has under the same name.
+) -> list[Resource]:
+    """Returns the recorded objects that no change deletes or renames, also those without a change.
 
-    Kept ones and those that it only reads are left out, see `_add_lost_objects`.
+    Without what the program only reads: these are objects of others.
     """
-    live = {found.urn: found for found in resources if not found.pending_delete}
-    for change in changes:
-        found = live.get(former_urns.get(change.urn, change.urn))
-        if found is None or not found.is_object or found.stays_on_delete:
+    deleted = {change.urn for change in changes if change.op is Op.DELETE}
+    others = [change for change in changes if change.op is not Op.DELETE]
+    by_urn = {former_urns.get(change.urn, change.urn): change for change in others}
+    remaining = []
+    for found in resources:
+        if not found.is_object or found.pending_delete or found.external:
             continue
-        # An update changes no name. The CLI does not tell the name of a Helm Release.
-        is_renamed = change.op not in (Op.SAME, Op.UPDATE) and change.object != found.id
-        if change.op is not Op.DELETE and not is_renamed:
-            yield found
+        change = by_urn.get(found.urn)
+        if change is None:
+            stays = found.urn not in deleted
+        else:
+            # An update changes no name. The CLI does not tell the name of a Helm Release.
+            stays = change.op in (Op.SAME, Op.UPDATE) or change.object == found.id
+        if stays:
+            remaining.append(found)
+    return remaining
 
 
 def _list_deletions(

@@ -205,8 +205,9 @@ def add(
 def read_warnings(cluster: FakeCluster, *recorded: Resource) -> tuple[str, ...]:
     """Returns the warnings about the deletion of the Namespace `old`."""
     namespace = build("old", NAMESPACE)
-    change = Change(namespace.urn, NAMESPACE, "old", Op.DELETE, object="old")
-    found = check_changes([change], [namespace, *recorded], cluster)
+    deleted = [namespace, *recorded]
+    changes = [Change(r.urn, r.type, r.name, Op.DELETE, object=r.id) for r in deleted]
+    found = check_changes(changes, deleted, cluster)
     assert not found.problems
     return found.messages
 
@@ -275,7 +276,7 @@ def test_claim_of_another_provider_is_recorded_if_its_cluster_is_the_same(
         pytest.param(
             ["theirs"], "is not managed by this stack", id="of the same name on another cluster"
         ),
-        pytest.param(["ours"], "stays in the program", id="on this cluster"),
+        pytest.param(["ours"], "stays in the stack", id="on this cluster"),
     ],
 )
 def test_claim_of_a_provider_that_only_the_cli_can_use_is_found_by_its_uid(
@@ -400,7 +401,7 @@ def test_object_that_stays_in_a_deleted_namespace_is_named(
     assert not found.problems
     kind = type_.rpartition(":")[2]
     warning = (
-        "warning: Namespace old is to be deleted with objects that stay in the program: "
+        "warning: Namespace old is to be deleted with objects that stay in the stack: "
         f"{kind} x; next: move them to another Namespace"
     )
     assert found.messages == ((warning,) if is_named and provider == "own" else ())
@@ -414,7 +415,7 @@ def test_claim_that_stays_in_a_deleted_namespace_is_refused(stack: Stack) -> Non
     stack.program(f"{program}in_namespace('new', 'weights')")
     [problem] = stack.preview().problems
     assert problem.object == "PersistentVolumeClaim old/weights"
-    assert problem.message == f"PersistentVolumeClaim old/weights stays in the program, and {LOST}"
+    assert problem.message == f"PersistentVolumeClaim old/weights stays in the stack, and {LOST}"
     assert not stack.preview_destroy().problems
 
 
@@ -433,3 +434,37 @@ def test_claim_that_names_its_namespace_by_id_moves_with_it(stack: Stack) -> Non
     assert ops(preview)["PersistentVolumeClaim weights"] == "replace"
     assert not stack.up().failures
     assert stack.cluster.ids() == ["Namespace new", "PersistentVolumeClaim new/weights"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_destroy_of_one_model_names_what_the_others_have_in_its_namespace(
+    stack: Stack, kept: bool
+) -> None:
+    program = f"""
+        def add(kind, name, parent, **options):
+            metadata = {{"name": name, **({{}} if kind == "Namespace" else {{"namespace": "ns"}})}}
+            inputs = {{"apiVersion": "v1", "kind": kind, "metadata": metadata}}
+            options = pulumi.ResourceOptions(provider=provider, parent=parent, **options)
+            pulumi.CustomResource(f"kubernetes:core/v1:{{kind}}", name, inputs, options)
+
+
+        a, b = Model("a"), Model("b")
+        add("Namespace", "ns", a)
+        add("ConfigMap", "own", a)
+        add("ConfigMap", "settings", b)
+        add("PersistentVolumeClaim", "weights", b, retain_on_delete={kept})
+    """
+    stack.program(program)
+    stack.up()
+    with pytest.raises(RefusedError) as error:
+        stack.destroy("a")
+    [problem] = error.value.preview.problems
+    assert str(problem) == (
+        f"PersistentVolumeClaim ns/weights stays in the stack, and {LOST}; destroy its model as "
+        "well, or move the claim to another Namespace"
+    )
+    assert error.value.preview.messages == (
+        "warning: Namespace ns is to be deleted with objects that stay in the stack: ConfigMap "
+        "settings; next: move them to another Namespace",
+    )
+    assert not stack.destroy("a", "b").failures
