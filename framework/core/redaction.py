@@ -17,8 +17,9 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
 from framework.core.secret_arguments import SecretArgument, find_in_arguments
+from framework.core.secret_documents import SHORTEST, find_spans, merge_spans
 from framework.core.secret_names import is_secret_name
-from framework.core.secret_patterns import SHORTEST, can_be_secret, find_spans, merge_spans
+from framework.core.secret_patterns import can_be_secret
 
 REDACTED = "[secret]"
 """The text that replaces a secret wherever people or programs read one."""

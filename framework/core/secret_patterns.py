@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from framework.core.secret_arguments import find_in_script
 from framework.core.secret_names import is_secret_name
 
-SHORTEST = 4
-"""A secret of one to three characters is part of too many words and numbers to be replaced
-everywhere: with the secret "1", the text "11 Pods" would become unreadable."""
-
 # Settings that are lists of the names of Secrets.
-_LISTS_OF_NAMES = frozenset({"imagePullSecrets", "pullSecrets", "secrets"})
+LISTS_OF_NAMES = frozenset({"imagePullSecrets", "pullSecrets", "secrets"})
 # What a configuration file switches something on or off with: `auth = off`.
 _SWITCH = re.compile(r"true|false|none|null|yes|no|on|off|\d", re.IGNORECASE)
 # Directives of nginx for the server that requests are passed to.
@@ -32,10 +28,7 @@ _NOT_SECRET = re.compile(
     r"|(~|\.{1,2})?/?(etc|run|var|mnt|opt|home|usr|tmp|srv|root|data|models|secrets|certs|app|"
     r"workspace|vault)(/[\w.@-]+)+/?"
 )
-# A text in quotes. In YAML, it may go on in the next lines, which are indented.
-_QUOTED = r"\"(?:[^\"\\\n]|\\[\s\S]|\n(?=\s))*\"|'(?:[^'\n]|''|\n(?=\s))*'"
-# The lines below a key in YAML: those that are indented further, and empty ones.
-_LINES = r"(?:(?:(?P=indent)[ \t]+\S[^\n]*|[ \t]*\r?)(?:\n|\Z))+"
+_QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
 
 
 class _Patterns(NamedTuple):
@@ -82,17 +75,12 @@ def _patterns() -> _Patterns:
             r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
             rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>][^\s,;&}}\]\"'<>]{{0,1000}}))"
         ),
-        # A variable in YAML or JSON: `- name: API_TOKEN`, `value: x`. The value may go on in lines
-        # that are indented further, or begin there. A key in them begins a mapping.
+        # A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
         item=re.compile(
             r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
             r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
-            r"(?:(?:#[^\n]{0,200})?\r?\n(?P<indent>[ \t]*)){0,9}[\"']?value[\"']?"
-            r"(?P<sign>[ \t]*:[ \t]*(?:[&!]\S{0,99}[ \t]+){0,2})"
-            rf"(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>|#][^\s,;&}}\]\"'<>]{{0,1000}}"
-            r"|(?:[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
-            r"|(?:[&!]\S{0,99})?\r?\n(?=[ \t]+[^\s#\[{-])(?![^\n]*:[ \t\r\n]))"
-            rf"(?P<lines>{_LINES}))"
+            r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
+            rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>|#][^\s,;&}}\]\"'<>]{{0,1000}}))"
         ),
         element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
         # `<add key="Password" value="x"/>`
@@ -100,12 +88,11 @@ def _patterns() -> _Patterns:
             r"\b(?:key|name)=\"(?P<name>[A-Za-z_][\w.:-]{0,99})\""
             r"[ \t]+value=\"(?P<value>[^\"\n]+)\""
         ),
-        # A YAML value on the lines below its key: `password: |`, or nothing after the colon.
+        # The line of a YAML key with its value on the lines below: `password: |`, `password:`.
         block=re.compile(
             r"^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
-            r"(?:[ \t]*[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
-            rf"(?P<value>{_LINES})"
-            r"|[ \t]*\r?\n(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*\r?(?:\n|\Z))",
+            r"[ \t]*(?:[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
+            r"|\r?\n(?=(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*\r?(?:\n|\Z)))",
             re.MULTILINE,
         ),
         # A line of `.netrc`.
@@ -132,11 +119,13 @@ def can_be_secret(value: Any) -> bool:
     return not isinstance(value, bool) and bool(value)
 
 
-@lru_cache(maxsize=4096)
-def find_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Returns the first and last index of each secret within a text, in order."""
-    if len(text) < SHORTEST:
-        return ()
+def can_be_secret_text(value: str) -> bool:
+    """Returns False for a value in a text that reveals nothing, such as in `auth = off`."""
+    return can_be_secret(value) and not _SWITCH.fullmatch(value)
+
+
+def find_by_form(text: str) -> list[tuple[int, int]]:
+    """Returns the first and last index of each secret within a text, in any order."""
     patterns = _patterns()
     spans = [match.span() for match in patterns.token.finditer(text)]
     if any(sign in text for sign in ":= <"):
@@ -144,18 +133,7 @@ def find_spans(text: str) -> tuple[tuple[int, int], ...]:
         spans += [match.span("value") for match in patterns.header.finditer(text)]
         spans += [*_find_assigned(text), *_find_blocks(text)]
         spans += [*_find_logins(text), *_find_lines(text)]
-    return merge_spans(spans)
-
-
-def merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Returns spans in order, those that overlap as one."""
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)
+    return spans
 
 
 def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
@@ -166,17 +144,13 @@ def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
             if not is_secret_name(match["name"]) or _is_list_of_names(match):
                 continue
             start, end = match.span("value")
-            if pattern is patterns.item and match["lines"]:
-                start, end = match.span("lines")
-                start += len(match["lines"]) - len(match["lines"].lstrip())
-                end = start + len(match["lines"].strip())
-            elif match["value"][0] in "\"'":
+            if match["value"][0] in "\"'":
                 start, end = start + 1, end - 1
             elif pattern in pairs:
                 end = _find_end_of_value(text, match)
             value = text[start:end]
             is_scheme = value.lower() in ("bearer", "basic")
-            if can_be_secret(value) and not is_scheme and not _SWITCH.fullmatch(value):
+            if can_be_secret_text(value) and not is_scheme:
                 yield start, end
 
 
@@ -186,17 +160,32 @@ def _is_list_of_names(match: re.Match[str]) -> bool:
     The keys of its items are looked at by themselves.
     """
     is_list = match["value"].startswith("[{" if match["name"] == "secrets" else "[")
-    return match["name"] in _LISTS_OF_NAMES and is_list
+    return match["name"] in LISTS_OF_NAMES and is_list
 
 
 def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
+    end = 0
     for match in _patterns().block.finditer(text):
-        if is_secret_name(match["name"]):
-            group = "next" if match["value"] is None else "value"
-            value = match[group]
-            start = match.start(group) + len(value) - len(value.lstrip())
-            if can_be_secret(value.strip()) and not _SWITCH.fullmatch(value.strip()):
-                yield start, match.start(group) + len(value.rstrip())
+        # What is within a block that is redacted needs no search.
+        if match.start() < end or not is_secret_name(match["name"]):
+            continue
+        end = match.end("next") if match["next"] else _find_end_of_block(text, match)
+        value = text[match.end() : end].strip()
+        if can_be_secret_text(value):
+            start = text.index(value, match.end())
+            yield start, start + len(value)
+
+
+def _find_end_of_block(text: str, match: re.Match[str]) -> int:
+    """Returns the index after the lines below a key that are indented further, or empty."""
+    indent, end = len(match["indent"]), match.end()
+    while end < len(text):
+        stop = text.find("\n", end) + 1 or len(text)
+        line = text[end:stop]
+        if line.strip() and len(line) - len(line.lstrip()) <= indent:
+            break
+        end = stop
+    return end
 
 
 def _find_logins(text: str) -> Iterator[tuple[int, int]]:
@@ -204,7 +193,7 @@ def _find_logins(text: str) -> Iterator[tuple[int, int]]:
     spans = [match.span("value") for match in _patterns().login.finditer(text)]
     for start, end in (*spans, *find_in_script(text)):
         value = text[start:end]
-        if can_be_secret(value) and not _SWITCH.fullmatch(value):
+        if can_be_secret_text(value):
             yield start, end
 
 
@@ -220,10 +209,9 @@ def _find_lines(text: str) -> Iterator[tuple[int, int]]:
         if not is_secret_name(name) or (" " in value and "." not in name) or name in _UPSTREAMS:
             continue
         is_compound = not name.isalpha() or name in _DIRECTIVES
-        if (is_compound or not value.isalpha()) and can_be_secret(value):
+        if (is_compound or not value.isalpha()) and can_be_secret_text(value):
             start = match.start("value") + match["value"].index(value)
-            if not _SWITCH.fullmatch(value):
-                yield start, start + len(value)
+            yield start, start + len(value)
 
 
 def _find_end_of_value(text: str, match: re.Match[str]) -> int:

@@ -328,6 +328,45 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
     assert all(secret not in redact_text(text, found) for secret in ("hunter22", "abcdefgh"))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("k: &a hunter 22\nGH_PAT: *a", "k: &a [secret]\nGH_PAT: [secret]"),
+        ("- GH_PAT: !!str |\n    hunter22\n- b", "- GH_PAT: [secret]\n    [secret]\n- b"),
+        ("GH_PAT: # x\n  hunter 22 # y\nb: c", "GH_PAT: [secret]\n  [secret] # y\nb: c"),
+        ("GH_PAT: hunter22\n  hunter:33\nb: c", "GH_PAT: [secret]\nb: c"),
+        ("value: hunter22\n  hunter33\nname: GH_PAT", "value: [secret]\nname: GH_PAT"),
+        ("name: GH_PAT\ntype: x\nvalue: hunter22", "name: GH_PAT\ntype: x\nvalue: [secret]"),
+        ('name: GH_PAT\nvalue:\n  "hunter: 22"', 'name: GH_PAT\nvalue:\n  "[secret]"'),
+        ("GH_PAT:\n  value: hunter22", "GH_PAT:\n  value: [secret]"),
+        ("{GH_PAT: hunter22 hunter33, b: c}", "{GH_PAT: [secret], b: c}"),
+        ("API_KEYS:\n- hunter22\n- b c", "API_KEYS:\n- [secret]\n- [secret]"),
+        ("args:\n- --api-key\n- hunter22\n- b", "args:\n- --api-key\n- [secret]\n- b"),
+        ("a: b\n---\nGH_PAT:\n  hunter 22", "a: b\n---\nGH_PAT:\n  [secret]"),
+        # Texts within a text.
+        (
+            "- name: A\n  value: |\n    b:\n    - name: GH_PAT\n      value: hunter 22\n- c",
+            "- name: A\n  value: |\n    b:\n    - name: GH_PAT\n      value: [secret]\n- c",
+        ),
+        (
+            "a: |\r\n  b: |\r\n\r\n   PW: |\r\n    hunter22\r\n   c: |\r\n    PW:\r\n     h 33",
+            "a: |\r\n  b: |\r\n\r\n   PW: |\r\n    [secret]\r\n   c: |\r\n    PW:\r\n     [secret]",
+        ),
+        ('a: "GH_PAT: hunter 22\\nb: c"\n', 'a: "GH_PAT: [secret]\\nb: c"\n'),
+        ('a: "GH_PAT: \\"hunter 22\\""\nb: c', 'a: "GH_PAT: [secret]"[secret]\\""\nb: c'),
+        ("a: '{GH_PAT: hunter 22}'\nb: c", "a: '{GH_PAT: [secret]}'\nb: c"),
+        ('a: "b: c\\nGH_PAT: \\x68unter"\nd: e', 'a: "[secret]"\nd: e'),
+        # Not YAML as a whole.
+        (
+            "{{ x }}\na: |\n  auth:\n    GH_PAT: |\n\n      hunter22\n      hunter33\nb: c",
+            "{{ x }}\na: |\n  auth:\n    GH_PAT: |\n\n      [secret]\nb: c",
+        ),
+    ],
+)
+def test_secret_in_any_form_of_yaml_is_replaced(text: str, shown: str) -> None:
+    assert redact_within(text) == shown
+
+
 def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
     text = "db:\n  password: |\n    hunter22\n    hunter33\n  port: 80"
     shown = redact_within(text)
@@ -344,12 +383,11 @@ def test_secret_on_the_lines_below_its_key_is_replaced() -> None:
         "key = value", "cache_key: model-{name}", "secretName: hub", "image: r/x:sk-1",
         "--max-num-batched-tokens 8192", "--tokenizer mistralai/one", "passphraseFile: /run/x",
         "pad_token: eos", "model-repository: s3://bucket/sentiment", "text with: a colon",
-        "docker run -u 1000:1000 x", "password:\n  secretName: hub", "token:\n- a",
+        "docker run -u 1000:1000 x", "password:\n  secretName: hub",
         "- name: GH_PAT\n  valueFrom: {x: y}", "- name: TOKENIZER\n  value: mistralai/one",
-        "- name: GH_PAT\n  value:\n    secretName: hub", "- name: GH_PAT\n  value:\n  - a",
+        "- name: GH_PAT\n  value:\n    secretName: hub",
         "name: GH_PAT\nvalue:\nport: 80", "- name: GH_PAT\n  value: |\n    $(B)\n  b: c",
         "- name: GH_PAT\n  value: $(B)", "- name: GH_PAT\n- value: x",
-        "name: GH_PAT\ntag: x\nvalue: y",
         "password: |\n", "a:\n  token: >-  # x\r\n", "API_KEY: |",
         "auth:\nport: 80", "password required", "token bucket\nsize 3", "password must be set",
         "secret_name = hub\nkey_path /etc/tls", "tokenizer.path mistralai/one", "auth_mode basic",
@@ -399,6 +437,16 @@ def test_text_without_a_secret_stays(text: str) -> None:
         "name: a_key\nvalue: |\n ",
         'name: a_key\nvalue: "\n ',
         "a_key: |\n\n ",
+        "a_key:\n a\n",
+        "- ",
+        "- \n",
+        "[",
+        "[\n",
+        "{a: [\n",
+        "a: &b [c]\n",
+        "- a_key: hunter22\n",
+        "- |\n  a_key: hunter22\n",
+        "'\n",
     ],
 )
 def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
