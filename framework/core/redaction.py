@@ -283,17 +283,18 @@ def find_copied_secrets(trees: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     )
 
 
-def _find_public(tree: Any, key: str = "") -> Iterator[str]:
+def _find_public(tree: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
     if isinstance(tree, Mapping):
         name = find_name_of_value(tree)
-        for child_key, child in tree.items():
-            yield from _find_public(child, name if name and child_key == "value" else child_key)
+        for key, child in tree.items():
+            yield from _find_public(child, (*path, name if name and key == "value" else str(key)))
     elif isinstance(tree, list):
         for child in tree:
-            yield from _find_public(child, key)
+            yield from _find_public(child, path)
     elif isinstance(tree, str):
-        if _PUBLIC.search(str(key)):
-            yield tree
+        if path and _PUBLIC.search(path[-1]) and not is_secret_key(path):
+            # A part of it may be secret: `/health?token=x`.
+            yield redact_within(tree)
         if "://" in tree:
             for match in _ADDRESS.finditer(tree):
                 yield from match.groups()

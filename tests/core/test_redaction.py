@@ -114,6 +114,9 @@ def test_common_words_and_numbers_are_not_searched_in_reports() -> None:
         pytest.param({"volumeMounts": [{"mountPath": "/var/postgres"}]}, False, id="path"),
         pytest.param({"env": [{"name": "DB_USER", "value": "postgres"}]}, False, id="user"),
         pytest.param({"image": "acme/postgresql"}, True, id="longer word"),
+        pytest.param({"path": "/health?token=postgres"}, True, id="secret in a path"),
+        pytest.param({"PROXY_USER": "http://bob:postgres@p"}, True, id="secret in a user"),
+        pytest.param({"auth": {"user": "postgres"}}, True, id="user that is secret"),
         pytest.param({"annotations": {"note": "x postgres"}}, True, id="annotation"),
     ],
 )
