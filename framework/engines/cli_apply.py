@@ -6,10 +6,10 @@ failed rollout must prevent need one more, or a run for each model (`cli_deletio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from framework.core.changes import Change, Op, Result
+from framework.core.changes import Change, Failure, Op, Result
 from framework.core.errors import EngineError, FrameworkError
 from framework.engines.base import OnProgress, Request
 from framework.engines.cli_deletions import (
@@ -41,6 +41,8 @@ from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.recorded import build_deletion
 from framework.engines.urns import list_model_urns
 from framework.kube.provider import KubernetesProvider
+
+_MISSED = "it was not deleted, although nothing failed; next: run `up` again"
 
 
 class CliApply:
@@ -81,6 +83,7 @@ class CliApply:
             with self._follower:
                 self._prepare()
                 self._run_stages()
+                self._report_missed_deletions()
         except BaseException as exc:
             self._end_early(exc)
             raise
@@ -331,18 +334,33 @@ class CliApply:
         outside = [item for item in changes if not item.component and item.op is not Op.SAME]
         if ran_for_models_only:
             return outside
-        deletions = [change for change in outside if change.op is Op.DELETE]
-        if not deletions or not self._held.later_models:
+        if not self._held.later_models:
+            return []
+        failed = {failure.change.urn for failure in self._reader.failures}
+        return [change for change in self._find_not_deleted(outside) if change.urn not in failed]
+
+    def _report_missed_deletions(self) -> None:
+        """Adds a failure for each planned deletion that no run has made, although nothing failed.
+
+        Each run is for a part of the stack. A deletion that belongs to none of them would be missed
+        without a word.
+        """
+        if self._reader.failures or self._feed.failures:
+            return
+        done = self._reader.done
+        changes = [item for item in self._previewed.preview.changes if item.urn not in done]
+        for change in self._find_not_deleted(changes):
+            self._feed.report_failure(Failure(change, _MISSED))
+
+    def _find_not_deleted(self, changes: Iterable[Change]) -> list[Change]:
+        """Finds the deletions among `changes` whose resources are still recorded."""
+        deletions = [change for change in changes if change.op is Op.DELETE]
+        if not deletions:
             return []
         resources = self._read_current().resources
         # By id as well: the old object of a replacement has the URN of the new one.
         recorded = {(found.urn, found.id if found.is_object else "") for found in resources}
-        failed = {failure.change.urn for failure in self._reader.failures}
-        return [
-            change
-            for change in deletions
-            if (change.urn, change.object) in recorded and change.urn not in failed
-        ]
+        return [change for change in deletions if (change.urn, change.object) in recorded]
 
     def _run(
         self,

@@ -63,8 +63,8 @@ class EventReader:
     `ignored` are not shown. `components` are known from an earlier operation: a deletion reports a
     component only after the objects in it. Messages and reasons show no secret: neither those of
     `secrets`, nor what may be one in the inputs of a resource. `failed_steps` counts the failures
-    of all commands that were read. `recorded` are the URNs whose program inputs the CLI has
-    recorded since `begin_command`.
+    of all commands that were read. `done` are the URNs of the changes that the CLI has made, and
+    `recorded` those whose program inputs it has recorded since `begin_command`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class EventReader:
         self._explained: set[str] = set()
         self._spans: dict[str, tuple[float, float]] = {}
         self._messages: list[tuple[str, str, str]] = []
-        self._done: set[str] = set()
+        self.done: set[str] = set()
         self.recorded: set[str] = set()
         self.outputs: Mapping[str, Any] = {}
         # The URN that each resource is recorded under, which `previousName` may change.
@@ -151,7 +151,7 @@ class EventReader:
         # A refresh also reports changes of an earlier command, which were reported already.
         change = self._changes.get(step["urn"]) if step["op"] in _OPS else None
         if change is not None:
-            self._done.add(change.urn)
+            self.done.add(change.urn)
             self.recorded.add(change.urn)
             self._report(change, "done", time)
 
@@ -252,7 +252,7 @@ class EventReader:
 
     def _is_outdated(self, severity: str, urn: str, text: str) -> bool:
         """Returns whether a warning is about a rollout that has ended well, or is explained."""
-        is_ready = urn in self._done and urn not in self._failures
+        is_ready = urn in self.done and urn not in self._failures
         is_over = is_ready or urn in self._explained
         return severity == "warning" and is_over and bool(_ROLLOUT_MESSAGE.match(text))
 

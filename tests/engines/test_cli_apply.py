@@ -709,6 +709,22 @@ def test_old_object_that_the_first_run_deleted_needs_no_other_run(world: World) 
     assert not list_skipped(world)
 
 
+@pytest.mark.parametrize("run", ["deletes", "reports", "misses"])
+def test_deletion_that_no_run_makes_is_a_failure(world: World, run: str) -> None:
+    own = build_deletion("own", "core/v1:ConfigMap")
+    world.gone = [replace(own, component="")]
+    world.write_state()
+    last: dict[str, list[Any]] = {
+        "deletes": [lambda: world.drop_records(own.urn)],
+        "reports": ["own"],
+        "misses": [],
+    }
+    world.runs = [["a", "b", *last[run]]]
+    failures = world.apply().failures
+    missed = ["it was not deleted, although nothing failed; next: run `up` again"]
+    assert [failure.reason for failure in failures] == (missed if run == "misses" else [])
+
+
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
     # The CLI refuses a list of targets that lacks a deletion.
     world.runs = [["b"], ["a"]]
@@ -754,7 +770,8 @@ def test_canary_ends_in_a_commit_that_also_removes_the_autoscaler(world: World) 
     # The program registers the autoscaler last, so it depends on the config of the canary.
     world.needs = {item.urn: [config.urn] for item in (CANARY, autoscaler)}
     world.write_state()
-    world.runs = [["a", "b", lambda: world.drop_records(autoscaler.urn)], []]
+    last = [lambda: world.drop_records(config.urn, CANARY.urn)]
+    world.runs = [["a", "b", lambda: world.drop_records(autoscaler.urn)], last]
     assert not world.apply().failures
     first, second = world.calls
     assert {urn.replace("*", "") for urn in first["exclude"]} == {config.urn, CANARY.urn}
@@ -791,7 +808,9 @@ def test_models_with_deletions_share_a_run_beside_a_failed_rename(
     world.write_state()
     world.shown.set()
     # The CLI ends the run at the first failure.
-    world.runs = [*([f"{FAILS}{name}"] for name in failing), ["d"], ["a"]]
+    deleted = [change.urn for change in (*world.gone, *world.pending)]
+    last = ["a", lambda: world.drop_records(*deleted)]
+    world.runs = [*([f"{FAILS}{name}"] for name in failing), ["d"], last]
     result = world.apply()
     assert [failure.change.name for failure in result.failures] == [*failing]
     expected = []
