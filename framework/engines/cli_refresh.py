@@ -179,9 +179,11 @@ def find_other_changes(
     recorded = {found.urn for found in opened.resources}
     target = fit_urns([found.urn for found in others], recorded)
     records = preview_refresh(opened.stack, target=target)
+    secrets = frozenset[str]().union(*(obj.secrets for obj in opened.recorded.objects))
     changes = []
     for found in others:
         record = records.get(found.urn, RefreshedRecord(Op.SAME))
         same = build_same(found, components)
-        changes.append(replace(same, op=record.op, fields=record.fields))
+        fields = redact_fields(record.fields, secrets)
+        changes.append(replace(same, op=record.op, fields=fields))
     return changes

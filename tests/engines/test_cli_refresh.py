@@ -10,18 +10,20 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import Op, Preview
+from framework.core.changes import FieldChange, Op, Preview
 from framework.core.errors import EngineError
 from framework.core.redaction import REDACTED
 from framework.core.stack import Stack
+from framework.engines import cli_refresh
 from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_refresh import needs_refresh, preview_refresh
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
-from framework.engines.state.checkpoint import Checkpoint
-from framework.engines.values import SECRET, SIGNATURE
+from framework.engines.recorded import Components, build_recorded_objects
+from framework.engines.state.checkpoint import Checkpoint, Resource
+from framework.engines.values import SECRET, SIGNATURE, Secret
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FAKE_CLI, FakeCluster
 
@@ -164,6 +166,19 @@ class Automation:
 
     def refresh(self, **options: Any) -> None:
         self.refreshed = True
+
+
+def test_refresh_shows_no_copy_of_a_marked_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = FieldChange("values.note", "x", "is plain-one")
+    record = RefreshedRecord(Op.UPDATE, (field,))
+    monkeypatch.setattr(
+        cli_refresh, "preview_refresh", lambda stack, target: {RELEASE["urn"]: record}
+    )
+    release = Resource({**RELEASE, "inputs": {"values": {"phrase": Secret("plain-one")}}})
+    recorded = build_recorded_objects([release], Components(), lambda tree: dict(tree))
+    opened = SimpleNamespace(resources=[release], recorded=recorded, stack=None)
+    [change] = cli_refresh.find_other_changes(cast("OpenedStack", opened), Components(), [])
+    assert change.fields == (FieldChange("values.note", "x", f"is {REDACTED}"),)
 
 
 @pytest.mark.parametrize(
