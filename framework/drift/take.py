@@ -173,13 +173,20 @@ class _Copy:
         if before is None:
             reason = f"{finding.model} is not planned in {self._stack}, so no setting renders it"
             raise EditError((finding.label, reason))
+        obj = before.objects.get(_identify(finding))
+        if obj is None:
+            # Such as a Helm Release in the component of a model.
+            reason = (
+                "the files of the model do not render this object; edit your own program by hand, "
+                "put it back with `up`, or accept it"
+            )
+            raise EditError((finding.label, reason))
         path = find_list_without_keys(FieldPath.parse(finding.path))
         if path is None:
             # A text with `${` would be an interpolation.
             written = replace(finding, live=escape(finding.live))
             candidates = self._find_field_candidates(written, before.catalog, before.model)
             return self._try(before, finding, candidates)
-        obj = before.objects.get(_identify(finding), {})
         change = build_list_change(findings, obj)
         settings = find_settings_of_list(finding, change, before.catalog, before.model)
         loss = describe_loss(settings, before.model)

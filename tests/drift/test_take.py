@@ -6,6 +6,7 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from itertools import zip_longest
 from pathlib import Path
@@ -199,6 +200,10 @@ REFUSED = {
     "foreign": (build_finding(FindingKind.FOREIGN, DEPLOYMENT, "ml-prod/x"), "no stack owns it"),
     "no-model": (change("metadata.labels.x", "1", None, model=""), "belongs to no model"),
     "unknown-model": (change("spec.replicas", 3, 2, model="gone"), "is not planned in prod"),
+    "release": (
+        replace(change("values.a[0]", 5, 1), type="kubernetes:helm.sh/v3:Release"),
+        "do not render this object; edit your own program",
+    ),
     "invalid": (change("spec.replicas", -1, 2), "no setting and no patch"),
 }
 
