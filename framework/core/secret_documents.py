@@ -27,6 +27,7 @@ _MAX_TEXTS = 4
 _OPENING = ("{", "[", '"', "'")
 # Each part of a text with escapes is searched for; with more parts, all of the text is redacted.
 _MAX_PARTS = 20
+_WORD = re.compile(r"[A-Za-z_][\w.-]*")
 # An anchor and a tag, which the parser counts as parts of the value.
 _BEFORE_VALUE = re.compile(r"(?:[&!]\S*\s+(?:#[^\n]*\s+)*)*")
 
@@ -54,6 +55,9 @@ def _find(text: str, level: int) -> Iterator[_Span]:
     yield from find_by_form(text)
     # In a single line, only values in brackets or quotes need a parser.
     if level == _MAX_TEXTS or not ("\n" in text or text.lstrip().startswith(_OPENING)):
+        return
+    # The parser takes much longer than the search for words, and most texts have no secret.
+    if not any(map(is_secret_name, set(_WORD.findall(text)))):
         return
     for node, is_secret in _list_scalars(_parse(text)):
         value = node.value.strip()
