@@ -37,7 +37,12 @@ _Span = tuple[int, int]
 @lru_cache(maxsize=4096)
 def find_spans(text: str) -> tuple[_Span, ...]:
     """Returns the first and last index of each secret within a text, in order."""
-    return merge_spans(_find(text, 0)) if len(text) >= SHORTEST else ()
+    if len(text) < SHORTEST:
+        return ()
+    # The parser does not count a byte order mark.
+    skipped = len(text) - len(text.removeprefix("\ufeff"))
+    spans = merge_spans(_find(text[skipped:], 0))
+    return tuple((start + skipped, end + skipped) for start, end in spans)
 
 
 def merge_spans(spans: Iterable[_Span]) -> tuple[_Span, ...]:

@@ -345,6 +345,7 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
         ("{GH_PAT: hunter22 hunter33, b: c}", "{GH_PAT: [secret], b: c}"),
         ("API_KEYS:\n- hunter22\n- b c", "API_KEYS:\n- [secret]\n- [secret]"),
         ("args:\n- --api-key\n- hunter22\n- b", "args:\n- --api-key\n- [secret]\n- b"),
+        ("\ufeffGH_PAT:\n  hunter 22\nb: c", "\ufeffGH_PAT:\n  [secret]\nb: c"),
         ("a: b\n---\nGH_PAT:\n  hunter 22", "a: b\n---\nGH_PAT:\n  [secret]"),
         # Texts within a text.
         (
