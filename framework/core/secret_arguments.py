@@ -126,6 +126,20 @@ def find_in_script(text: str) -> Iterator[tuple[int, int]]:
             yield start + found.start + left, start + found.end - right
 
 
+def names_client(text: str) -> bool:
+    """Returns whether a text has the name of a client, or an option that takes `user:password`.
+
+    Without one, a list of arguments has no secrets but those of long options.
+    """
+    return bool(_client_or_option().search(text))
+
+
+@cache
+def _client_or_option() -> re.Pattern[str]:
+    names = "|".join(map(re.escape, (*_OPTIONS, "login", *_USERS)))
+    return re.compile(rf"(?<![\w-])(?:{names})(?![\w-])")
+
+
 @cache
 def _start_of_command() -> re.Pattern[str]:
     """Returns a pattern for the name of a client, or an option that takes `user:password`."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from framework.core.secret_arguments import find_in_arguments
+from framework.core.secret_arguments import find_in_arguments, names_client
 from framework.core.secret_names import is_secret_name
 from framework.core.secret_patterns import LISTS_OF_NAMES, can_be_secret_text, find_by_form
 
@@ -27,6 +27,8 @@ _MAX_TEXTS = 4
 _OPENING = ("{", "[", '"', "'")
 # Each part of a text with escapes is searched for; with more parts, all of the text is redacted.
 _MAX_PARTS = 20
+# In `\nauth`, the letter after the backslash is not a part of the name.
+_LINE_ESCAPE = re.compile(r"\\[nrt]")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 # An anchor and a tag, which the parser counts as parts of the value.
 _BEFORE_VALUE = re.compile(r"(?:[&!]\S*\s+(?:#[^\n]*\s+)*)*")
@@ -62,7 +64,9 @@ def _find(text: str, level: int) -> Iterator[_Span]:
     if level == _MAX_TEXTS or not ("\n" in text or text.lstrip().startswith(_OPENING)):
         return
     # The parser takes much longer than the search for words, and most texts have no secret.
-    if not any(map(is_secret_name, set(_WORD.findall(text)))):
+    unescaped = _LINE_ESCAPE.sub(" ", text)
+    words = set(_WORD.findall(unescaped))
+    if not (any(map(is_secret_name, words)) or names_client(unescaped)):
         return
     for node, is_secret in _list_scalars(_parse(text)):
         value = node.value.strip()

@@ -346,6 +346,10 @@ def test_only_the_secret_within_a_text_is_replaced(text: str, shown: str) -> Non
         ("API_KEYS:\n- hunter22\n- b c", "API_KEYS:\n- [secret]\n- [secret]"),
         ("args:\n- --api-key\n- hunter22\n- b", "args:\n- --api-key\n- [secret]\n- b"),
         ("\ufeffGH_PAT:\n  hunter 22\nb: c", "\ufeffGH_PAT:\n  [secret]\nb: c"),
+        ("args:\n- redis-cli\n- -a\n- hunter22", "args:\n- redis-cli\n- -a\n- [secret]"),
+        ("['7z', -phunter22]", "['7z', [secret]]"),
+        ("[x, -u, 'a:hunter22']", "[x, -u, '[secret]']"),
+        ('a: "b\\nauth: hunter 22"\nb: c', 'a: "b\\nauth: [secret]"\nb: c'),
         ("a: b\n---\nGH_PAT:\n  hunter 22", "a: b\n---\nGH_PAT:\n  [secret]"),
         # Texts within a text.
         (
