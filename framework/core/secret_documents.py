@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from framework.core.secret_arguments import find_in_arguments, names_client
-from framework.core.secret_names import is_secret_name
+from framework.core.secret_names import is_secret_name, may_name_secret
 from framework.core.secret_patterns import LISTS_OF_NAMES, can_be_secret_text, find_by_form
 
 SHORTEST = 4
@@ -28,8 +28,7 @@ _OPENING = ("{", "[", '"', "'")
 # Each part of a text with escapes is searched for; with more parts, all of the text is redacted.
 _MAX_PARTS = 20
 # In `\nauth`, the letter after the backslash is not a part of the name.
-_LINE_ESCAPE = re.compile(r"\\[nrt]")
-_WORD = re.compile(r"[A-Za-z_][\w.-]*")
+_ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[A-Za-z])")
 # An anchor and a tag, which the parser counts as parts of the value.
 _BEFORE_VALUE = re.compile(r"(?:[&!]\S*\s+(?:#[^\n]*\s+)*)*")
 
@@ -39,12 +38,7 @@ _Span = tuple[int, int]
 @lru_cache(maxsize=4096)
 def find_spans(text: str) -> tuple[_Span, ...]:
     """Returns the first and last index of each secret within a text, in order."""
-    if len(text) < SHORTEST:
-        return ()
-    # The parser does not count a byte order mark.
-    skipped = len(text) - len(text.removeprefix("\ufeff"))
-    spans = merge_spans(_find(text[skipped:], 0))
-    return tuple((start + skipped, end + skipped) for start, end in spans)
+    return merge_spans(_find(text, 0)) if len(text) >= SHORTEST else ()
 
 
 def merge_spans(spans: Iterable[_Span]) -> tuple[_Span, ...]:
@@ -59,14 +53,17 @@ def merge_spans(spans: Iterable[_Span]) -> tuple[_Span, ...]:
 
 
 def _find(text: str, level: int) -> Iterator[_Span]:
+    if text.startswith("\ufeff"):
+        # The parser does not count a byte order mark.
+        yield from ((start + 1, end + 1) for start, end in _find(text[1:], level))
+        return
     yield from find_by_form(text)
     # In a single line, only values in brackets or quotes need a parser.
     if level == _MAX_TEXTS or not ("\n" in text or text.lstrip().startswith(_OPENING)):
         return
     # The parser takes much longer than the search for words, and most texts have no secret.
-    unescaped = _LINE_ESCAPE.sub(" ", text)
-    words = set(_WORD.findall(unescaped))
-    if not (any(map(is_secret_name, words)) or names_client(unescaped)):
+    unescaped = _ESCAPE.sub(" ", text)
+    if not (may_name_secret(unescaped) or names_client(unescaped)):
         return
     for node, is_secret in _list_scalars(_parse(text)):
         value = node.value.strip()
