@@ -347,8 +347,9 @@ class CliApply:
         """
         if self._reader.failures or self._feed.failures:
             return
-        done = self._reader.done
-        changes = [item for item in self._previewed.preview.changes if item.urn not in done]
+        made = {item.urn for item in self._reader.changes if item.op is Op.DELETE}
+        made &= self._reader.done
+        changes = [item for item in self._previewed.preview.changes if item.urn not in made]
         for change in self._find_not_deleted(changes):
             self._feed.report_failure(Failure(change, _MISSED))
 

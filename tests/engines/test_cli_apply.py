@@ -725,6 +725,15 @@ def test_deletion_that_no_run_makes_is_a_failure(world: World, run: str) -> None
     assert [failure.reason for failure in failures] == (missed if run == "misses" else [])
 
 
+def test_old_object_that_no_run_deletes_is_a_failure(world: World) -> None:
+    """The CLI reports the new object, which has the URN of the old one."""
+    world.pending = [build_deletion("old", urn=build_urn("a"))]
+    world.write_state()
+    world.runs = [["b"], ["a"]]
+    failures = world.apply().failures
+    assert [failure.change.object for failure in failures] == [world.pending[0].object]
+
+
 def test_narrowed_model_with_a_deletion_has_a_run_of_its_own(world: World) -> None:
     # The CLI refuses a list of targets that lacks a deletion.
     world.runs = [["b"], ["a"]]
