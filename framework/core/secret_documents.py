@@ -1,8 +1,8 @@
 """Finds the secrets within a text: by the keys of a YAML document, and by their form in any text.
 
 A ConfigMap often has a configuration file in YAML, and an edit of the catalog is shown as lines of
-a file. Only a parser knows where a value of YAML begins and ends: it may be in quotes, follow an
-anchor, or go on in the next lines. A text within the document is searched as well.
+a file. A value of YAML may be in quotes, follow an anchor, or go on in the next lines, so its
+position is that of the parser. A text within the document is searched as well.
 """
 
 from __future__ import annotations
@@ -130,10 +130,8 @@ def _list_scalars(nodes: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
 def _list_values(mapping: Any, *, is_secret: bool) -> Iterator[tuple[Any, bool]]:
     entries = [(key.value, child) for key, child in mapping.value if key.id == "scalar"]
     names = [child.value for key, child in entries if key in ("name", "key")]
+    is_named = is_secret or any(isinstance(name, str) and is_secret_name(name) for name in names)
     for key, child in entries:
-        is_named = is_secret or any(
-            isinstance(name, str) and is_secret_name(name) for name in names
-        )
         is_list_of_names = key in LISTS_OF_NAMES and child.id == "sequence"
         yield child, is_named if key == "value" else is_secret_name(key) and not is_list_of_names
 

@@ -107,8 +107,8 @@ _ENDINGS = (
     "appkey", "accountkey", "clientkey", "servicekey", "masterkey", "sessionkey", "licensekey",
     "credentials", "token", "pwd",
 )  # fmt: skip
-# The other words that `_is_secret_word` looks for.
-_KEYS_AND_OTHERS = _read_words("string sig signature pem key keys tokens")
+# All whole words that `_is_secret_word` looks for.
+_PARTS = _SECRETS | _LAST_WORDS | _read_words("string sig signature pem key keys tokens")
 # The shell's own variables.
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
 
@@ -129,8 +129,7 @@ def may_name_secret(text: str) -> bool:
     words of a name does not matter: `API key`.
     """
     words = {word.lower() for word in _WORD.findall(text)}
-    parts = _SECRETS | _LAST_WORDS | _KEYS_AND_OTHERS
-    return not words.isdisjoint(parts) or any(word.endswith(_ENDINGS) for word in words)
+    return not words.isdisjoint(_PARTS) or any(word.endswith(_ENDINGS) for word in words)
 
 
 def _is_secret_word(words: list[str], index: int) -> bool:
