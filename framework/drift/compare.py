@@ -138,7 +138,7 @@ def _compare_by_cli(
             Finding(FindingKind.CHANGED, parts.type, parts.name, urn=urn, model=component)
         )
     found: list[Finding] = []
-    secrets = frozenset[str]().union(*(obj.secrets for obj in recorded.objects))
+    secrets = recorded.secrets
     for finding in resources:
         record = records.get(finding.urn, RefreshedRecord(Op.SAME))
         if record.op is Op.DELETE:

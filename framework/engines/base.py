@@ -169,6 +169,11 @@ class RecordedObjects:
     revision: str = ""
     others: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The marked secrets of all objects."""
+        return frozenset[str]().union(*(obj.secrets for obj in self.objects))
+
 
 Confirm = Callable[[Preview], bool]
 OnProgress = Callable[[Progress], None]

@@ -179,7 +179,7 @@ def find_other_changes(
     recorded = {found.urn for found in opened.resources}
     target = fit_urns([found.urn for found in others], recorded)
     records = preview_refresh(opened.stack, target=target)
-    secrets = frozenset[str]().union(*(obj.secrets for obj in opened.recorded.objects))
+    secrets = opened.recorded.secrets
     changes = []
     for found in others:
         record = records.get(found.urn, RefreshedRecord(Op.SAME))
