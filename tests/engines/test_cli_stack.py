@@ -271,12 +271,17 @@ def test_inputs_that_cannot_be_restored_are_reported(
 # The standard input of a command
 
 
-@pytest.mark.parametrize("script", ["cat", "exit 3"])
-def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -> None:
-    program = tmp_path / "pulumi"
+def build_command(folder: Path, script: str) -> InterruptibleCommand:
+    """Returns a command that runs a shell script in place of pulumi."""
+    program = folder / "pulumi"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    command = InterruptibleCommand(replace(FAKE_CLI, command=program))
+    return InterruptibleCommand(replace(FAKE_CLI, command=program))
+
+
+@pytest.mark.parametrize("script", ["cat", "exit 3"])
+def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -> None:
+    command = build_command(tmp_path, script)
     # Longer than the 64 KiB that a pipe holds.
     text = "secret " * 50_000
     if script == "cat":
@@ -292,10 +297,8 @@ def test_command_reads_a_long_text_or_ends_before(tmp_path: Path, script: str) -
 @pytest.mark.parametrize("end", ["", "exit 3"])
 def test_command_leaves_no_temporary_file(tmp_path: Path, end: str) -> None:
     # As the Kubernetes provider, which writes the kubeconfig to a file.
-    program = tmp_path / "pulumi"
-    program.write_text(f'#!/bin/sh\necho key > "$TMPDIR/kubeconfig1"\necho "$TMPDIR"\n{end}\n')
-    program.chmod(0o755)
-    command = InterruptibleCommand(replace(FAKE_CLI, command=program))
+    script = f'echo key > "$TMPDIR/kubeconfig1"\necho "$TMPDIR"\n{end}'
+    command = build_command(tmp_path, script)
     lines: list[str] = []
     with pytest.raises(CommandError) if end else contextlib.nullcontext():
         command.run([], str(tmp_path), {}, on_output=lines.append)
