@@ -286,9 +286,8 @@ def _add_remaining_objects(
     """
     problems, names = set(preview.problems), set()
     move = "move the claim to another Namespace"
-    next_step = f"destroy its model as well, or {move}"
-    if is_up:
-        next_step = f"{advise_undo(namespace.id)} and {move}"
+    undo = f"{advise_undo(namespace.id)} and {move}"
+    next_step = undo if is_up else f"destroy its model as well, or {move}"
     for found in objects:
         if found.kind != "PersistentVolumeClaim":
             names.add(f"{found.kind} {found.id.rpartition('/')[2]}")
