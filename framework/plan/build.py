@@ -67,14 +67,16 @@ def build_stack(stack: Stack, environment: Environment, merged: Merged) -> Stack
 
 def build_model(model: CatalogModel, environment: Environment) -> ModelPlan:
     """Builds the manifests of one model, and applies those of its patches that have no errors."""
-    return build_patched_model(model, environment)[0]
+    return build_patched_model(write_numbers_as_text(model), environment)[0]
 
 
 def build_patched_model(
     model: CatalogModel, environment: Environment
 ) -> tuple[ModelPlan, list[Diagnostic]]:
-    """Builds the plan of one model, and returns the errors in its patches with it."""
-    model = write_numbers_as_text(model)
+    """Builds the plan of one model, and returns the errors in its patches with it.
+
+    `model` has its interpolated numbers as text already (`write_numbers_as_text`).
+    """
     plan, errors = patch_plan(build_unpatched_model(model, environment), model)
     return _add_forecasts(plan, model), errors
 
