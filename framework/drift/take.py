@@ -59,6 +59,8 @@ from framework.edits.transaction import (
     list_errors,
 )
 from framework.edits.yaml_edit import Change, Edit, build_change
+from framework.engines.recorded import RELEASE
+from framework.engines.urns import OBJECT_PREFIX
 from framework.files import list_environments
 from framework.files.document import load_document
 from framework.kube.object_diff import compare_objects
@@ -175,11 +177,15 @@ class _Copy:
             raise EditError((finding.label, reason))
         obj = before.objects.get(_identify(finding))
         if obj is None:
-            # Such as a Helm Release in the component of a model.
             reason = (
-                "the files of the model do not render this object; edit your own program by hand, "
-                "put it back with `up`, or accept it"
+                "the files no longer have this object, and the next `up` removes it from the "
+                "stack; to keep it, add it to the files again"
             )
+            if finding.type == RELEASE or not finding.type.startswith(OBJECT_PREFIX):
+                reason = (
+                    "the files of the model do not render this object; edit your own program by "
+                    "hand, put it back with `up`, or accept it"
+                )
             raise EditError((finding.label, reason))
         path = find_list_without_keys(FieldPath.parse(finding.path))
         if path is None:

@@ -204,6 +204,13 @@ REFUSED = {
         replace(change("values.a[0]", 5, 1), type="kubernetes:helm.sh/v3:Release"),
         "do not render this object; edit your own program",
     ),
+    "removed": (
+        replace(
+            change("spec.maxReplicas", 9, None, recorded=8),
+            type="kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+        ),
+        "the next `up` removes it from the stack; to keep it, add it to the files again",
+    ),
     "invalid": (change("spec.replicas", -1, 2), "no setting and no patch"),
 }
 
