@@ -347,7 +347,7 @@ def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[
         if not load_project(root).has_file_backend:
             return None
         with open_engine(choose_engine("embedded", root), root, runs_program=False) as engine:
-            recorded = engine.recorded_objects(Request(root, usable.plan.stack)).objects
+            recorded = engine.recorded_objects(Request(root, usable.plan.stack)).own
     except FrameworkError as error:
         print(f"warning: cannot tell which models are pending: {error}", file=sys.stderr)
         return None

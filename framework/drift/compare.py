@@ -57,8 +57,9 @@ def find_drift(
 ) -> DriftReport:
     """Compares the live objects with the desired ones; writes nothing and takes no lock.
 
-    `recorded` are the recorded objects of the request, from either engine. Its `plan` defines what
-    the files want; for the `unplanned` models, None for all, the recorded inputs count. Raises
+    `recorded` are the recorded objects of the request, from either engine; those that the program
+    only reads are not compared. Its `plan` defines what the files want; for the `unplanned` models,
+    None for all, the recorded inputs count. Raises
     ClusterError for a cluster that does not answer, or that is not the recorded one. What cannot be
     read from a cluster that answers is a problem of the report. `with_sources` looks up the setting
     behind each field, in seconds. `accepts_recreated` is for a refresh, which forgets the old one.
@@ -68,7 +69,7 @@ def find_drift(
     desired = DesiredObjects(plan, unplanned or frozenset())
     with open_clusters(request, recorded, connect, accepts_recreated=accepts_recreated) as clusters:
         # A cluster that does not answer ends the check, before a report exists that could be clean.
-        for provider in sorted({obj.provider_urn for obj in recorded.objects}):
+        for provider in sorted({obj.provider_urn for obj in recorded.own}):
             clusters.connect(provider)
         compared, errors = _compare(recorded, clusters)
         foreign = find_foreign(request, recorded, clusters, desired)
@@ -78,7 +79,7 @@ def find_drift(
     findings = [*name_autoscalers(findings, foreign.autoscalers), *foreign.findings]
     if with_sources:
         findings = add_sources(findings, request, plan)
-    unscaled = find_unknown_ranges(compared, desired, recorded.objects)
+    unscaled = find_unknown_ranges(compared, desired, recorded.own)
     unknown = _describe_unknown(unscaled, foreign.undecided, request.stack)
     other_errors = {str(error) for _, error in errors} - foreign.described
     hidden = (Unread(finding.object_kind, finding.object) for finding in uncompared)
@@ -93,10 +94,10 @@ def find_drift(
         request.stack,
         drift,
         accepted=accepted,
-        pending=tuple(sorted(pending | desired.find_new(recorded.objects))),
+        pending=tuple(sorted(pending | desired.find_new(recorded.own))),
         deletions=tuple(sorted(deletions)),
-        objects=len(recorded.objects) + len(recorded.others) - len(uncompared),
-        models=len({obj.component for obj in recorded.objects} - {""}),
+        objects=len(recorded.own) + len(recorded.others) - len(uncompared),
+        models=len({obj.component for obj in recorded.own} - {""}),
         warnings=(*recorded.messages, *_find_holders(request), *warnings),
         problems=tuple(sorted({*other_errors, *foreign.problems, *unknown})),
         uncompared=tuple(sorted(uncompared, key=lambda finding: finding.label)),
@@ -113,7 +114,7 @@ def _compare(
     compared = compare_with_cluster(
         # One call for each kind and Namespace. A report may be as old as such a list, at most
         # ten seconds.
-        recorded.objects,
+        recorded.own,
         clusters,
         compare_with_last_applied,
         listed=True,
@@ -129,7 +130,7 @@ def _compare_by_cli(
     not read."""
     resources = [
         Finding(FindingKind.CHANGED, obj.type, obj.id, urn=obj.urn, model=obj.component)
-        for obj in recorded.objects
+        for obj in recorded.own
         if obj.needs_cli
     ]
     for urn, component in recorded.others.items():

@@ -84,10 +84,10 @@ def find_foreign(
     # With their groups: a Service of Knative is not a Service of Kubernetes.
     recorded_kinds = {
         (_group_of(obj.inputs), str(obj.inputs["kind"])): str(obj.inputs["apiVersion"])
-        for obj in recorded.objects
+        for obj in recorded.own
         if "/" in obj.id and "apiVersion" in obj.inputs
     }
-    for provider_urn, namespace in _list_namespaces(recorded.objects):
+    for provider_urn, namespace in _list_namespaces(recorded.own):
         try:
             provider = clusters.connect(provider_urn).provider
         except FrameworkError as exc:
@@ -116,26 +116,34 @@ class _OwnObjects:
         desired: DesiredObjects,
         injectors: Sequence[Injector],
     ) -> None:
-        self.pods, self.injectors = StackPods(recorded.objects), injectors
+        self.pods, self.injectors = StackPods(recorded.own), injectors
         self.models = {
             (_group_of(obj.inputs), obj.kind, obj.id): obj.component
-            for obj in recorded.objects
+            for obj in recorded.own
             if "apiVersion" in obj.inputs
+        }
+        # The program knows what it reads, so that is not reported as foreign.
+        self._read = {
+            (_group_of(obj.inputs), obj.kind, obj.id)
+            for obj in recorded.objects
+            if obj.external and "apiVersion" in obj.inputs
         }
         # The objects of a Helm Release are not recorded themselves.
         self._releases = {obj.id for obj in recorded.objects if obj.type == RELEASE}
         self._pending_deletions = recorded.pending_deletions
-        self.namespaces = {obj.id for obj in recorded.objects if obj.type == _NAMESPACE}
+        self.namespaces = {obj.id for obj in recorded.own if obj.type == _NAMESPACE}
         self._desired = desired
         self._planned = set(map(_identify, desired.objects))
 
     def has(self, obj: Object) -> bool:
-        """Returns whether an object is recorded."""
+        """Returns whether an object is recorded as one of the stack."""
         return _identify(obj) in self.models
 
     def owns(self, obj: Object) -> bool:
-        """Returns whether an object is recorded, or belongs to a recorded Helm Release."""
-        return self.has(obj) or belongs_to_release(obj, self._releases)
+        """Returns whether an object is recorded, also as one that the program only reads, or
+        belongs to a recorded Helm Release."""
+        is_read = _identify(obj) in self._read
+        return self.has(obj) or is_read or belongs_to_release(obj, self._releases)
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.

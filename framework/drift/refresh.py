@@ -8,7 +8,7 @@ and finds what others added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from framework.core.redaction import REDACTED
 from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
@@ -24,7 +24,8 @@ def build_refresh_verdict(
     It has the reason for each object that only one of the two checks counts. `changed` are the URNs
     whose record a refresh would change.
     """
-    names = {obj.urn: f"{obj.kind} {obj.id}" for obj in recorded}
+    objects = {obj.urn: obj for obj in recorded}
+    names = {urn: f"{obj.kind} {obj.id}" for urn, obj in objects.items()}
     found = {finding.urn for finding in report.findings}
     reasons: dict[str, list[str]] = {}
     for finding in report.findings:
@@ -36,13 +37,23 @@ def build_refresh_verdict(
     unread = {f"{item.object_kind} {item.object}" for item in report.unread}
     for urn in sorted(changed - found):
         name = names.get(urn) or parse_urn(urn).label
-        is_read = urn in names and name not in unread
-        reason = _explain_only_pulumi(is_read=is_read, is_accepted=urn in accepted)
-        reasons.setdefault(reason, []).append(name)
+        if urn not in objects or name in unread:
+            reason = "the check did not read it"
+        elif objects[urn].external:
+            reason = "the program only reads it, so it is not part of the stack"
+        elif urn in accepted:
+            reason = "a rule of drift.accept covers the difference"
+        else:
+            reason = (
+                "the difference is one that Kubernetes, an autoscaler or a declared injector makes"
+            )
+        reasons.setdefault(f"only a refresh counts it: {reason}", []).append(name)
     return RefreshVerdict(
         objects=tuple(sorted(names.get(urn) or parse_urn(urn).label for urn in changed)),
         compared=len({(finding.type, finding.object) for finding in report.findings}),
-        reasons=_sort_reasons(reasons),
+        reasons=tuple(
+            (reason, tuple(sorted(set(names)))) for reason, names in sorted(reasons.items())
+        ),
     )
 
 
@@ -62,18 +73,3 @@ def _explain_unseen(finding: Finding) -> str:
     if finding.path and finding.path.endswith("replicas"):
         return "Pulumi ignores changes of replicas while there is an autoscaler"
     return "Pulumi compares only fields that the program set, as it recorded them"
-
-
-def _explain_only_pulumi(*, is_read: bool, is_accepted: bool) -> str:
-    if not is_read:
-        return "only a refresh counts it: the check did not read it"
-    if is_accepted:
-        return "only a refresh counts it: a rule of drift.accept covers the difference"
-    return (
-        "only a refresh counts it: the difference is one that Kubernetes, an autoscaler or a "
-        "declared injector makes"
-    )
-
-
-def _sort_reasons(reasons: Mapping[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((reason, tuple(sorted(set(names)))) for reason, names in sorted(reasons.items()))

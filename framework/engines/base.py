@@ -119,6 +119,7 @@ class RecordedObject:
     adds (`__inputs`, `__fieldManager`). `secrets` are the texts that must be redacted wherever the
     object is shown. `init_errors` are the reasons why it is not ready. `protect` and
     `retain_on_delete` decide whether it may be deleted, and whether it then stays in the cluster.
+    `external` is an object of others that the program only reads, with `get`.
     """
 
     urn: str
@@ -134,6 +135,7 @@ class RecordedObject:
     init_errors: tuple[str, ...] = ()
     protect: bool = False
     retain_on_delete: bool = False
+    external: bool = False
 
     @property
     def kind(self) -> str:
@@ -159,7 +161,8 @@ class RecordedObjects:
     `messages` are warnings about interrupted commands, in the form of `Preview.messages`.
     `pending_deletions` are the types and ids of those old objects. `revision` identifies the state
     that they were read from; "" for a state in a folder, whose locks show who works on it. `others`
-    are the URNs of the resources that are not of Kubernetes, each with its nearest component.
+    are the URNs of the resources that are not of Kubernetes and not external, each with its nearest
+    component.
     """
 
     objects: tuple[RecordedObject, ...]
@@ -168,6 +171,11 @@ class RecordedObjects:
     pending_deletions: frozenset[tuple[str, str]] = frozenset()
     revision: str = ""
     others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def own(self) -> tuple[RecordedObject, ...]:
+        """The objects without those that the program only reads."""
+        return tuple(obj for obj in self.objects if not obj.external)
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -148,7 +148,7 @@ def build_recorded_objects(
             pending.add((resource.type, resource.id))
         if resource.pending_delete or not components.is_target(resource.urn):
             continue
-        if resource.is_other:
+        if resource.is_other and not resource.external:
             others[resource.urn] = components.find_nearest(resource.urn)
         if not resource.is_object:
             continue
@@ -174,6 +174,7 @@ def build_recorded_objects(
                 init_errors=resource.init_errors,
                 protect=resource.protect,
                 retain_on_delete=resource.retain_on_delete,
+                external=resource.external,
                 inputs=reveal(inputs) if has_secrets else inputs,
                 outputs=reveal(outputs) if has_secrets else outputs,
                 secrets=(

@@ -234,6 +234,16 @@ def test_replicas_of_an_autoscaler_are_no_drift(root: Path, more: dict[str, Any]
     assert compare(root, [recorded], [live]).findings == ()
 
 
+@pytest.mark.parametrize("live", [[], [build("Service", "a", spec={"type": "NodePort"})]])
+def test_object_that_the_program_only_reads_is_not_compared(root: Path, live: list[Object]) -> None:
+    own, read = build("Service", "b"), build("Service", "a", spec={"type": "ClusterIP"})
+    recorded = [record(own, "b"), record(read, "a", external=True)]
+    report = compare(root, recorded, [own, *live], plan_of(root, None))
+    assert report.findings == ()
+    assert (report.objects, report.models) == (1, 1)
+    assert (report.pending, report.deletions) == (("b",), ("Service ml/b",))
+
+
 def test_missing_objects_come_last(root: Path) -> None:
     changed = build("Service", "b", spec={"type": "ClusterIP"})
     going = build("Service", "c")

@@ -201,6 +201,17 @@ def test_object_that_touches_our_pods_is_foreign_in_a_shared_namespace(
     assert own.model == ("a" if effect else "")
 
 
+def test_object_that_the_program_only_reads_is_not_foreign(root: Path) -> None:
+    read = build("ResourceQuota", "x")
+    recorded = [*(record(obj, "a") for obj in OURS), record(read, external=True)]
+    assert compare(root, recorded, [*OURS, read]).findings == ()
+
+
+def test_objects_in_a_namespace_that_the_program_only_reads_are_not_foreign(root: Path) -> None:
+    recorded = [record(NAMESPACE, external=True), *(record(obj, "a") for obj in OURS[1:])]
+    assert compare(root, recorded, [*OURS, build("ConfigMap", "x")]).findings == ()
+
+
 def test_kind_of_another_group_hides_no_foreign_object(root: Path) -> None:
     # A Service of Knative, recorded under the name that a foreign Service of Kubernetes has.
     knative = {**build("Service", "x"), "apiVersion": "serving.knative.dev/v1"}

@@ -37,10 +37,12 @@ def build(
     changed: tuple[str, ...] = (),
     accepted: tuple[Finding, ...] = (),
     unread: tuple[Unread, ...] = (),
+    external: frozenset[str] = frozenset(),
 ) -> RefreshVerdict:
     urns = {finding.urn for finding in (*findings, *accepted)} | set(changed)
     recorded = [
-        RecordedObject(urn, _TYPE, f"ml/{urn}", "m", "p", "f", (), {}, {}) for urn in sorted(urns)
+        RecordedObject(urn, _TYPE, f"ml/{urn}", "m", "p", "f", (), {}, {}, external=urn in external)
+        for urn in sorted(urns)
     ]
     report = DriftReport(Stack.of("prod"), findings, accepted=accepted, unread=unread)
     return build_refresh_verdict(report, frozenset(changed), recorded)
@@ -75,13 +77,19 @@ def test_what_pulumi_does_not_see_is_explained() -> None:
 
 def test_what_only_pulumi_counts_is_explained() -> None:
     unread = (Unread("Deployment", "ml/c"),)
-    verdict = build(changed=("a", "b", "c"), accepted=(find("b"),), unread=unread)
+    verdict = build(
+        changed=("a", "b", "c", "d"),
+        accepted=(find("b"),),
+        unread=unread,
+        external=frozenset({"d"}),
+    )
     words = {" ".join(names): reason for reason, names in verdict.reasons}
     assert "a declared injector" in words["Deployment ml/a"]
     assert "drift.accept" in words["Deployment ml/b"]
     assert "the check did not read it" in words["Deployment ml/c"]
+    assert "the program only reads it" in words["Deployment ml/d"]
     assert next(describe_refresh(verdict)) == (
-        "refresh --preview-only: 3 objects differ; this check: none"
+        "refresh --preview-only: 4 objects differ; this check: none"
     )
 
 

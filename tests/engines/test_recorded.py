@@ -109,6 +109,17 @@ def test_resources_that_are_not_of_kubernetes_are_recorded_with_their_component(
     assert [found.id for found in recorded.objects] == ["ns/a"]
 
 
+def test_what_the_program_only_reads_is_not_one_of_its_own_objects() -> None:
+    type_ = "random:index/randomPassword:RandomPassword"
+    urn = build_urn("dev", "p", "", type_, "x")
+    password = Resource({"urn": urn, "type": type_, "custom": True, "external": True})
+    read = build_resource("b").with_fields(external=True)
+    recorded = build_recorded_objects([build_resource("a"), read, password], Components(), dict)
+    assert [found.id for found in recorded.own] == ["ns/a"]
+    assert [found.id for found in recorded.objects] == ["ns/a", "ns/b"]
+    assert recorded.others == {}
+
+
 def test_copy_of_the_inputs_makes_no_other_value_a_secret() -> None:
     inputs = {"values": {"phrase": Secret("hunter22"), "image": "redis"}}
     outputs = {**inputs, "__inputs": Secret(inputs)}
