@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 from framework.core.secret_names import is_secret_name
@@ -62,6 +61,13 @@ _GROUPS = re.compile(r"\d+|nogroup|root|wheel|users|staff|daemon")
 _TOKEN = re.compile(
     r"(?P<word>(?:\"[^\"\n]*\"|'[^'\n]*'|\\[^\n]|[^\s\"';|&\\])+)|(?P<end>(?<!\\)\n|[;|&])"
 )
+# The name of a client or an option of `_USERS`: anywhere, and where a command with one begins. `re`
+# compiles these texts on first use.
+_CLIENT_OR_OPTION = rf"(?<![\w-])(?:{'|'.join((*_OPTIONS, 'login', *_USERS))})(?![\w-])"
+_START_OF_COMMAND = (
+    rf"(?<![\w.-])(?:{'|'.join((*_OPTIONS, *_LOGIN_COMMANDS))})(?=[ \t])"
+    rf"|(?<!\S)(?=(?:{'|'.join(_USERS)})[ =])"
+)
 # Without a limit, a file that is one long line would be read again for each command in it.
 _LONGEST_COMMAND = 2000
 
@@ -110,7 +116,7 @@ def _find_in_value(index: int, option: str, word: str, start: int = 0) -> Iterat
 def find_in_script(text: str) -> Iterator[tuple[int, int]]:
     """Yields the start and the end of each password in the commands of a script."""
     position = 0
-    while match := _start_of_command().search(text, position):
+    while match := re.compile(_START_OF_COMMAND).search(text, position):
         words: list[re.Match[str]] = []
         position = match.end() + 1
         for token in _TOKEN.finditer(text, match.start(), match.start() + _LONGEST_COMMAND):
@@ -131,18 +137,4 @@ def names_client(text: str) -> bool:
 
     Without one, a list of arguments has no secrets but those of long options.
     """
-    return bool(_client_or_option().search(text))
-
-
-@cache
-def _client_or_option() -> re.Pattern[str]:
-    names = "|".join(map(re.escape, (*_OPTIONS, "login", *_USERS)))
-    return re.compile(rf"(?<![\w-])(?:{names})(?![\w-])")
-
-
-@cache
-def _start_of_command() -> re.Pattern[str]:
-    """Returns a pattern for the name of a client, or an option that takes `user:password`."""
-    clients = "|".join(map(re.escape, sorted({*_OPTIONS, *_LOGIN_COMMANDS}, key=len, reverse=True)))
-    users = "|".join(map(re.escape, _USERS))
-    return re.compile(rf"(?<![\w.-])(?:{clients})(?=[ \t])|(?<!\S)(?=(?:{users})[ =])")
+    return bool(re.search(_CLIENT_OR_OPTION, text))

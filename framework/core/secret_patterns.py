@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from framework.core.secret_arguments import find_in_script
 from framework.core.secret_names import is_secret_name
@@ -31,85 +30,65 @@ _NOT_SECRET = re.compile(
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'"
 
 
-class _Patterns(NamedTuple):
-    """Compiled on first use, since a command that prints no value needs none of them."""
+# These patterns are texts, which `re` compiles on first use and keeps: a command that prints no
+# value needs none of them.
 
-    token: re.Pattern[str]
-    url_password: re.Pattern[str]
-    header: re.Pattern[str]
-    assignment: re.Pattern[str]
-    item: re.Pattern[str]
-    element: re.Pattern[str]
-    attribute: re.Pattern[str]
-    block: re.Pattern[str]
-    login: re.Pattern[str]
-    line: re.Pattern[str]
-    option: re.Pattern[str]
-
-
-@cache
-def _patterns() -> _Patterns:
-    return _Patterns(
-        # Prefixes that providers give their tokens, as listed in gitleaks.toml (see secret_names):
-        # Hugging Face, OpenAI and Anthropic, Stripe, GitHub, GitLab, Slack, AWS, Google, NVIDIA,
-        # npm, PyPI, Vault, Groq, SendGrid; JSON Web Tokens ("eyJ" is Base64 for `{"`); PEM keys.
-        token=re.compile(
-            r"(?<![A-Za-z0-9])(?:hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"
-            r"|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"
-            r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-            r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/+]{20,}"
-            r"|xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}"
-            r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}"
-            r"|hvs\.[\w-]{20,}|gsk_[A-Za-z0-9]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-            r"|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
-            r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-            re.DOTALL,
-        ),
-        url_password=re.compile(r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"),
-        header=re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"),
-        # `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
-        # at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`. Without
-        # limits, one long line of a file would take time that grows with the square of its length.
-        assignment=re.compile(
-            r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
-            r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
-            rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>][^\s,;&}}\]\"'<>]{{0,1000}}))"
-        ),
-        # A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
-        item=re.compile(
-            r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
-            r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
-            r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
-            rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>|#][^\s,;&}}\]\"'<>]{{0,1000}}))"
-        ),
-        element=re.compile(r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"),
-        # `<add key="Password" value="x"/>`
-        attribute=re.compile(
-            r"\b(?:key|name)=\"(?P<name>[A-Za-z_][\w.:-]{0,99})\""
-            r"[ \t]+value=\"(?P<value>[^\"\n]+)\""
-        ),
-        # The line of a YAML key with its value on the lines below: `password: |`, `password:`.
-        block=re.compile(
-            r"^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
-            r"[ \t]*(?:[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
-            r"|\r?\n(?=(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*\r?(?:\n|\Z)))",
-            re.MULTILINE,
-        ),
-        # A line of `.netrc`.
-        login=re.compile(r"(?<!\S)login[ \t]\S{1,100}[ \t]password[ \t](?P<value>\S+)"),
-        # A line of a properties file, of nginx, of a Dockerfile: the name and the value, separated
-        # by spaces. In a properties file, the value goes to the end of the line.
-        line=re.compile(
-            r"^[ \t]*(?:(?:ENV|ARG|set|setenv|SetEnv|env|fastcgi_param|proxy_set_header|add_header)"
-            r"[ \t]+)?(?P<name>[A-Za-z_][\w.-]{0,99})[ \t]+"
-            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s=:\"'{\[(#][^\n]{0,1000}?)[ \t;]*\r?$",
-            re.MULTILINE,
-        ),
-        option=re.compile(
-            r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
-            r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-]\S*)"
-        ),
-    )
+# Prefixes that providers give their tokens, as listed in gitleaks.toml (see secret_names):
+# Hugging Face, OpenAI and Anthropic, Stripe, GitHub, GitLab, Slack, AWS, Google, NVIDIA,
+# npm, PyPI, Vault, Groq, SendGrid; JSON Web Tokens ("eyJ" is Base64 for `{"`); PEM keys.
+_TOKEN = (
+    r"(?s)(?<![A-Za-z0-9])(?:hf_(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{6,}|hf_[a-z]{20,}"
+    r"|sk-[A-Za-z0-9_-]*[A-Za-z0-9]{16,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"
+    r"|gh[oprsu]_[A-Za-z0-9]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    r"|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/+]{20,}"
+    r"|xox[abeprs]-[\w-]{10,}|xapp-[\w-]{10,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}"
+    r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}"
+    r"|hvs\.[\w-]{20,}|gsk_[A-Za-z0-9]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+)
+_URL_PASSWORD = r"://[^/\s:@\"']*:(?P<value>[^/\s\"']+)@"
+_HEADER = r"\b(?:Bearer|Basic)\s+(?P<value>[\w.~+/=-]{8,})"
+# `password = x`, `"password": "x"`, `db.password=x`, `?api_key=x`. The value is only looked
+# at, since it may have a name and a value in it itself: `url: http://h/?api_key=x`. Without
+# limits, one long line of a file would take time that grows with the square of its length.
+_ASSIGNMENT = (
+    r"(?<![A-Za-z0-9_])(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)"
+    r"(?P<sign>[ \t]*(?:=>|:=|[=:])[ \t]*)"
+    rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>][^\s,;&}}\]\"'<>]{{0,1000}}))"
+)
+# A variable in YAML or JSON, on one line or on two: `- name: API_TOKEN`, `value: x`.
+_ITEM = (
+    r"(?<![\w.-])(?P<key>[\"']?)(?:name|key)(?P=key)[ \t]*:[ \t]*"
+    r"(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote)(?:[ \t]*,)?[ \t]*"
+    r"(?:(?:#[^\n]{0,200})?\r?\n[ \t]*){0,9}[\"']?value[\"']?(?P<sign>[ \t]*:[ \t]*)"
+    rf"(?=(?P<value>{_QUOTED}|[^\s,;&}}\])\"'<>|#][^\s,;&}}\]\"'<>]{{0,1000}}))"
+)
+_ELEMENT = r"<(?P<name>[A-Za-z_][\w.-]*)>(?P<value>[^<\n]+)</"
+# `<add key="Password" value="x"/>`
+_ATTRIBUTE = (
+    r"\b(?:key|name)=\"(?P<name>[A-Za-z_][\w.:-]{0,99})\""
+    r"[ \t]+value=\"(?P<value>[^\"\n]+)\""
+)
+# The line of a YAML key with its value on the lines below: `password: |`, `password:`.
+_BLOCK = (
+    r"(?m)^(?P<indent>[ \t]*)(?P<quote>[\"']?)(?P<name>[A-Za-z_][\w.-]{0,99})(?P=quote):"
+    r"[ \t]*(?:[|>][-+0-9]{0,2}[ \t]*(?:#[^\n]*)?\r?\n"
+    r"|\r?\n(?=(?P=indent)[ \t]+(?P<next>[^\s:\-#\[{][^\s:]*)[ \t]*\r?(?:\n|\Z)))"
+)
+# A line of `.netrc`.
+_LOGIN = r"(?<!\S)login[ \t]\S{1,100}[ \t]password[ \t](?P<value>\S+)"
+# A line of a properties file, of nginx, of a Dockerfile: the name and the value, separated
+# by spaces. In a properties file, the value goes to the end of the line.
+_LINE = (
+    r"(?m)^[ \t]*(?:(?:ENV|ARG|set|setenv|SetEnv|env|fastcgi_param|proxy_set_header|add_header)"
+    r"[ \t]+)?(?P<name>[A-Za-z_][\w.-]{0,99})[ \t]+"
+    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s=:\"'{\[(#][^\n]{0,1000}?)[ \t;]*\r?$"
+)
+_OPTION = (
+    r"(?<!\S)--?(?P<name>[A-Za-z][\w.-]*)[ \t]+"
+    r"(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'-]\S*)"
+)
 
 
 def can_be_secret(value: Any) -> bool:
@@ -126,27 +105,24 @@ def can_be_secret_text(value: str) -> bool:
 
 def find_by_form(text: str) -> list[tuple[int, int]]:
     """Returns the first and last index of each secret within a text, in any order."""
-    patterns = _patterns()
-    spans = [match.span() for match in patterns.token.finditer(text)]
+    spans = [match.span() for match in re.finditer(_TOKEN, text)]
     if any(sign in text for sign in ":= <"):
-        spans += [match.span("value") for match in patterns.url_password.finditer(text)]
-        spans += [match.span("value") for match in patterns.header.finditer(text)]
+        for pattern in (_URL_PASSWORD, _HEADER):
+            spans += [match.span("value") for match in re.finditer(pattern, text)]
         spans += [*_find_assigned(text), *_find_blocks(text)]
         spans += [*_find_logins(text), *_find_lines(text)]
     return spans
 
 
 def _find_assigned(text: str) -> Iterator[tuple[int, int]]:
-    patterns = _patterns()
-    pairs = (patterns.assignment, patterns.item)
-    for pattern in (*pairs, patterns.element, patterns.attribute, patterns.option):
-        for match in pattern.finditer(text):
+    for pattern in (_ASSIGNMENT, _ITEM, _ELEMENT, _ATTRIBUTE, _OPTION):
+        for match in re.finditer(pattern, text):
             if not is_secret_name(match["name"]) or _is_list_of_names(match):
                 continue
             start, end = match.span("value")
             if match["value"][0] in "\"'":
                 start, end = start + 1, end - 1
-            elif pattern in pairs:
+            elif pattern in (_ASSIGNMENT, _ITEM):
                 end = _find_end_of_value(text, match)
             value = text[start:end]
             is_scheme = value.lower() in ("bearer", "basic")
@@ -165,7 +141,7 @@ def _is_list_of_names(match: re.Match[str]) -> bool:
 
 def _find_blocks(text: str) -> Iterator[tuple[int, int]]:
     end = 0
-    for match in _patterns().block.finditer(text):
+    for match in re.finditer(_BLOCK, text):
         # What is within a block that is redacted needs no search.
         if match.start() < end or not is_secret_name(match["name"]):
             continue
@@ -190,7 +166,7 @@ def _find_end_of_block(text: str, match: re.Match[str]) -> int:
 
 def _find_logins(text: str) -> Iterator[tuple[int, int]]:
     """Yields the passwords in lines of `.netrc`, and in the commands of scripts."""
-    spans = [match.span("value") for match in _patterns().login.finditer(text)]
+    spans = [match.span("value") for match in re.finditer(_LOGIN, text)]
     for start, end in (*spans, *find_in_script(text)):
         value = text[start:end]
         if can_be_secret_text(value):
@@ -204,7 +180,7 @@ def _find_lines(text: str) -> Iterator[tuple[int, int]]:
     only a name with a dot has a value of several words, and a value of letters alone is a secret
     only if its name has several words.
     """
-    for match in _patterns().line.finditer(text):
+    for match in re.finditer(_LINE, text):
         name, value = match["name"], match["value"].strip("\"'")
         if not is_secret_name(name) or (" " in value and "." not in name) or name in _UPSTREAMS:
             continue
