@@ -56,7 +56,6 @@ from framework.engines.deletions import (
     CheckedDeletions,
     check_deletions,
     read_exported_state,
-    warn_of_unread_deletions,
 )
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.interrupts import interrupt_on_sigterm
@@ -340,11 +339,9 @@ class CliEngine:
                 read_exported_state,
                 connect,
                 refuses_lost=reader is not None,
+                by_cli=True,
             )
-            preview = warn_of_unread_deletions(
-                checked.preview, opened.resources, former_urns, connect
-            )
-        return add_pending_problem(replace(checked, preview=preview), opened)
+        return add_pending_problem(checked, opened)
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.

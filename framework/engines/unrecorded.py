@@ -1,4 +1,4 @@
-"""Names the objects of others that are deleted with their Namespace.
+"""Finds the objects of others that are deleted with their Namespace.
 
 These are not recorded, or only because the program reads them with `get`.
 
@@ -8,12 +8,11 @@ server has, and not those of a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from framework.core.changes import Preview, Problem
 from framework.core.errors import EngineError
 from framework.core.suggestions import list_names
 from framework.engines.clusters import CALLS_AT_ONCE, Connection
@@ -33,8 +32,7 @@ from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import NAMESPACED_KINDS
 
 ConnectProvider = Callable[[Resource], Connection]
-LOST_NOTE = "is deleted with its Namespace, and its data with it"
-_CLAIM = "PersistentVolumeClaim"
+CLAIM = "PersistentVolumeClaim"
 # Kubernetes makes the objects of these kinds: for its own use, or from other objects.
 _KINDS_OF_KUBERNETES = frozenset(
     {
@@ -71,46 +69,34 @@ class _Contents:
 _UNREAD = _Contents((), frozenset(), frozenset(), ("all kinds",))
 
 
-def add_unrecorded_objects(
-    preview: Preview,
-    namespaces: Iterable[Resource],
-    resources: Sequence[Resource],
-    connect: ConnectProvider,
-    *,
-    refuses: bool,
-) -> Preview:
-    """Returns the preview with the objects of others that go with their Namespace.
+@dataclass(frozen=True)
+class Unrecorded:
+    """The objects of others that are deleted with a Namespace.
 
-    `namespaces` are those that are deleted, and `resources` the recorded ones. With `refuses`
-    each claim is a problem, else a warning: it may have been kept when its model was removed, and
-    its data is lost, whoever made it. All others are a warning in any case: a controller may write
-    them to each Namespace, and again after they are deleted.
+    `claims` maps the name of each claim to what a user deletes to be rid of it. `warning` names the
+    others, and what could not be read; "" for nothing.
     """
-    problems, warnings = set(preview.problems), set(preview.messages)
-    for namespace in namespaces:
-        connection = try_connect(namespace, connect)
-        contents = _read_contents(connection.provider, namespace.id) if connection else _UNREAD
-        recorded = _RecordedObjects(namespace, resources, connect)
-        objects = _list_unrecorded(contents.objects, recorded)
-        for claim in _list_claims(objects):
-            name = f"{_CLAIM} {object_name(claim['metadata'])}"
-            message = f"{name} is not managed by this stack, and {LOST_NOTE}"
-            if refuses:
-                deletable = _describe_deletable(_list_owners(claim))
-                next_step = f"{advise_undo(namespace.id)} and delete {deletable}"
-                problem = Problem("", name, message, setting="namespace", next_step=next_step)
-                problems.add(problem)
-            else:
-                warnings.add(f"warning: {message}")
-        others = sorted(_name_others(objects, contents, recorded))
-        if warning := _describe_others(namespace.id, others, contents):
-            warnings.add(warning)
-    return replace(preview, messages=tuple(sorted(warnings)), problems=tuple(sorted(problems)))
+
+    claims: Mapping[str, str]
+    warning: str
 
 
-def advise_undo(namespace: str) -> str:
-    """Returns the beginning of the advice about data that goes with this Namespace."""
-    return f"undo the change, so that `namespace` is {namespace} again, or copy the data"
+def find_unrecorded(
+    namespace: Resource, resources: Sequence[Resource], connect: ConnectProvider
+) -> Unrecorded:
+    """Finds the objects of others in a Namespace. `resources` are the recorded ones."""
+    connection = try_connect(namespace, connect)
+    contents = _read_contents(connection.provider, namespace.id) if connection else _UNREAD
+    recorded = _RecordedObjects(namespace, resources, connect)
+    objects = _list_unrecorded(contents.objects, recorded)
+    claims = {
+        f"{CLAIM} {object_name(obj['metadata'])}": _describe_deletable(_list_owners(obj))
+        for obj in objects
+        # The claim of an ephemeral volume has no data that would outlive the Pod.
+        if obj["kind"] == CLAIM and not any(o["kind"] == "Pod" for o in _list_owners(obj))
+    }
+    names = sorted(_name_others(objects, contents, recorded))
+    return Unrecorded(claims, _describe_others(namespace.id, names, contents))
 
 
 def try_connect(resource: Resource, connect: ConnectProvider) -> Connection | None:
@@ -233,14 +219,6 @@ def _list_unrecorded(objects: Sequence[Object], recorded: _RecordedObjects) -> l
     return list(found.values())
 
 
-def _list_claims(objects: Iterable[Object]) -> Iterator[Object]:
-    for obj in objects:
-        # The claim of an ephemeral volume has no data that would outlive the Pod.
-        is_of_pod = any(owner["kind"] == "Pod" for owner in _list_owners(obj))
-        if obj["kind"] == _CLAIM and not is_of_pod:
-            yield obj
-
-
 def _name_others(
     objects: Iterable[Object], contents: _Contents, recorded: _RecordedObjects
 ) -> set[str]:
@@ -254,7 +232,7 @@ def _name_others(
     for obj in objects:
         name = str(obj["metadata"]["name"])
         is_builtin = (obj["kind"], name) in MADE_BY_KUBERNETES
-        if obj["kind"] == _CLAIM or is_builtin or recorded.installs(obj):
+        if obj["kind"] == CLAIM or is_builtin or recorded.installs(obj):
             continue
         owners = {
             (group_of(found["apiVersion"]), found["kind"]): found for found in _list_owners(obj)

@@ -20,7 +20,6 @@ from framework.engines.clusters import Connection, connect_kubernetes
 from framework.engines.deletions import (
     check_deletions,
     read_exported_state,
-    warn_of_unread_deletions,
 )
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.engines.embedded.process import ProgramProcess
@@ -397,5 +396,6 @@ def check_changes(
         read_exported_state,
         connect,
         refuses_lost=refuses_lost,
+        by_cli=True,
     )
-    return warn_of_unread_deletions(checked.preview, resources, {}, connect)
+    return checked.preview

@@ -29,7 +29,7 @@ from framework.engines.clusters import (
     connect_kubernetes,
     identify_cluster,
 )
-from framework.engines.deletions import check_deletions, refuse_deletions_of_cli
+from framework.engines.deletions import check_deletions
 from framework.engines.embedded.apply import ApplyRun
 from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
@@ -422,10 +422,16 @@ class Operation:
 
         read_state = partial(read_object_state, self.state)
         checked = check_deletions(
-            preview, resources, former_urns, read_state, connect, refuses_lost=refuses_lost
+            preview,
+            resources,
+            former_urns,
+            read_state,
+            connect,
+            refuses_lost=refuses_lost,
+            by_cli=False,
         )
         self._forgotten = checked.forgotten
-        return refuse_deletions_of_cli(checked.preview, resources, former_urns, connect)
+        return checked.preview
 
     def _forget_old(self) -> None:
         """Removes the records of old objects that stay. Call it once the preview is confirmed."""
