@@ -26,7 +26,8 @@ _CLI, _PROVIDER = "pulumi", "pulumi-resource-kubernetes"
 _CLI_MODULE = "github.com/pulumi/pulumi/pkg/v3"
 _PROVIDER_MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 # The module has no release tags, and a version of the proxy is a commit: this one is v4.25.0, whose
-# schema is the one that the command embeds.
+# schema is the one that the command embeds. The SDK is newer, because an installed CLI uses a
+# provider of the SDK's version.
 _PROVIDER_VERSION = "v4.25.0"
 _PROVIDER_FILES = "cmd/pulumi-resource-kubernetes"
 # What the engine needs of the CLI, and the release that has it first, by pulumi's changelog:

@@ -9,6 +9,8 @@ No setting covers these cases:
     it failed and was then repeated with a third name    recorded as b, in the plan as c, formerly a
     a key of `objects` or `services` was renamed, and `metadata.name` stayed
     an object moved to another model, or to another version of its API group
+
+Plain `pulumi up` does not run this code, and so deletes the object.
 """
 
 from __future__ import annotations

@@ -21,6 +21,12 @@ is derived from it as the key of the state is: guessing a value is as hard as de
 Without one, secrets are left out before anything is digested. A changed secret is then noticed as
 a change in the change list, which is enough for objects that the plan leaves alone. For one that
 the plan changes it is not, so such a plan is not written.
+
+**Gaps.** Objects are read up to ten seconds before they are written: a field that somebody changes
+in between gets the planned value, and a field that somebody adds is left for `drift` to report. And
+the CLI takes the lock of the stack itself: a command that starts and ends in the milliseconds
+between our lock and that of the CLI is not noticed. On a remote backend we have no lock, so there
+the same is true of any command between the preview and `pulumi up`.
 """
 
 from __future__ import annotations
