@@ -190,6 +190,16 @@ def test_an_object_that_the_server_would_refuse_is_reported(
     assert (at, True) in [(str(FieldPath(p.path)), words in p.message) for p in found], found
 
 
+def test_a_stateful_set_may_mount_what_it_claims() -> None:
+    changed = _change("StatefulSet", "spec.volumeClaimTemplates", """[
+      {metadata: {name: models}, spec: {accessModes: [ReadWriteOnce],
+       resources: {requests: {storage: 1Gi}}}}]""")  # fmt: skip
+    mounts = [{"name": "models", "mountPath": "/models"}, {"name": "model", "mountPath": "/model"}]
+    changed["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = mounts
+    [problem] = _find("StatefulSet", changed)
+    assert str(FieldPath(problem.path)) == f"{POD}.containers[0].volumeMounts[1].name"
+
+
 @pytest.mark.parametrize(("kind", "annotations", "fields", "words"), ANNOTATED)
 def test_annotations_that_the_server_reads_are_checked(
     kind: str, annotations: Json, fields: Json, words: str

@@ -49,6 +49,8 @@ def _find_broken(
         for index, item in enumerate(value):
             yield from _find_broken(item, type_.items, show, (*at, index))
     elif type_.fields and isinstance(value, Mapping):
+        if type_.name == "StatefulSetSpec":
+            value = workloads.with_claims(value)
 
         def show_below(path: KeyPath, child: Any) -> str:
             return show((*at, *path), child)

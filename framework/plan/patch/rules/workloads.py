@@ -92,6 +92,27 @@ def _check_stateful_set(spec: Object, show: Show) -> Iterator[SettingDiagnostic]
         yield broken(path, "is 0; expected more")
 
 
+def with_claims(spec: Object) -> Object:
+    """Returns a StatefulSet's spec whose Pods have a volume for each of its claim templates.
+
+    Its controller adds them to each Pod, so containers may mount them.
+    """
+    pod = mapping(spec, *_TEMPLATE)
+    names = [
+        mapping(claim, "metadata").get("name") for claim in items(spec, "volumeClaimTemplates")
+    ]
+    known = {volume.get("name") for volume in items(pod, "volumes")}
+    volumes = [
+        {"name": name, "persistentVolumeClaim": {"claimName": name}}
+        for name in dict.fromkeys(names)
+        if name and name not in known
+    ]
+    if not volumes or not pod:
+        return spec
+    pod = {**pod, "volumes": [*items(pod, "volumes"), *volumes]}
+    return {**spec, "template": {**spec["template"], "spec": pod}}
+
+
 def _check_controller(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
     """Checks a ReplicationController, whose selector is a mapping of labels."""
     labels = mapping(spec, "template", "metadata", "labels")
