@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from framework.core.field_paths import ROOT, FieldPath
+from framework.core.images import parse_image
 from framework.core.quantities import quantity_value
 from framework.plan.patch.field_types import FieldType
 
@@ -180,13 +181,10 @@ def canonical_image(reference: str) -> str:
 
     `nginx` is `docker.io/library/nginx:latest`.
     """
-    name, at, digest = reference.partition("@")
-    first, slash, _ = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost"):
-        name = f"docker.io/{name}" if slash else f"docker.io/library/{name}"
-    if not at and ":" not in name.rpartition("/")[2]:
-        name += ":latest"
-    return f"{name}{at}{digest}"
+    image = parse_image(reference)
+    tag = image.tag or ("" if image.digest else "latest")
+    name = f"{image.full_repository}:{tag}" if tag else image.full_repository
+    return f"{name}@{image.digest}" if image.digest else name
 
 
 def default_pull_policy(reference: str) -> str:

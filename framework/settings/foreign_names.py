@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from framework.core.images import parse_image
+
 _MANIFEST = (
     "this is a manifest of Kubernetes: `make import FILE=...` makes models of Deployments, and the "
     "setting objects takes other kinds"
@@ -111,17 +113,11 @@ def find_remedy(owner: str, key: str) -> str:
 def find_example(path: tuple[str | int, ...], value: Any) -> str:
     """Returns an example of the mapping that is expected at a path; "" where none is needed."""
     if path[-1:] == ("image",) and isinstance(value, str):
-        return _split_image(value)
+        image = parse_image(value)
+        version = f'digest: "{image.digest}"' if image.digest else f'tag: "{image.tag or "..."}"'
+        return f"{{repository: {image.repository}, {version}}}"
     if path[-2:-1] == ("ports",) and str(path[0]) in ("service", "services"):
         return _SERVICE_PORT
     if path[-2:-1] and (below := _EXAMPLES_BELOW.get(str(path[-2]))):
         return below
     return EXAMPLES.get(str(path[-1]), "") if path else ""
-
-
-def _split_image(reference: str) -> str:
-    name, _, digest = reference.partition("@")
-    folder, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    version = f'digest: "{digest}"' if digest else f'tag: "{tag or "..."}"'
-    return f"{{repository: {folder}{slash}{last}, {version}}}"

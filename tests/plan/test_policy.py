@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from framework.core.diagnostics import group_diagnostics
-from framework.plan.checks.policy import RULES, parse_image
+from framework.plan.checks.policy import RULES
 from framework.settings.environment import Policy
 from framework.settings.json_schema import build_settings
 from tests.plan.small_catalog import PROD, check, check_all, list_diagnostics, write_files
@@ -178,22 +178,6 @@ def test_every_rule_is_tested_and_documented_by_its_name() -> None:
     assert {case.values[3] for case in BROKEN_RULES} == set(RULE_OF.values())
     for setting, name in RULE_OF.items():
         assert documented[setting]["description"].startswith(f"Rule `{name}`: ")
-
-
-@pytest.mark.parametrize(
-    ("reference", "repository", "tag", "digest"),
-    [
-        ("nginx", "docker.io/library/nginx", "", ""),
-        ("seldonio/mlserver:1.6", "docker.io/seldonio/mlserver", "1.6", ""),
-        ("localhost:5000/a/b", "localhost:5000/a/b", "", ""),
-        ("nvcr.io/nvidia/x:25@sha256:ab", "nvcr.io/nvidia/x", "25", "sha256:ab"),
-    ],
-)
-def test_an_image_is_parsed_as_container_runtimes_do(
-    reference: str, repository: str, tag: str, digest: str
-) -> None:
-    image = parse_image((), reference)
-    assert (image.repository, image.tag, image.digest) == (repository, tag, digest)
 
 
 WAIVER = "waivers: {digest: {reason: agreed, until: '2027-01-31'}}\n"

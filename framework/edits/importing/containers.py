@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from framework.core.images import parse_image
 from framework.plan.api_defaults import canonical_image, default_pull_policy
 
 Settings = dict[str, Any]
@@ -75,12 +76,9 @@ def _read_quantities(quantities: Mapping[str, Any]) -> Settings:
 
 def read_image(container: Mapping[str, Any]) -> Settings:
     """Returns `image` of a model, in parts."""
-    name, _, digest = canonical_image(str(container.get("image", ""))).partition("@")
-    repository, colon, tag = name.rpartition(":")
-    if "/" in tag or not colon:
-        repository, tag = name, ""
+    image = parse_image(canonical_image(str(container.get("image", ""))))
     policy = container.get("imagePullPolicy") or default_pull_policy(str(container.get("image")))
-    parts = {"repository": repository, "tag": tag, "digest": digest, "pullPolicy": policy}
+    parts = {**image._asdict(), "pullPolicy": policy}
     return {key: value for key, value in parts.items() if value}
 
 
