@@ -41,6 +41,12 @@ class CatalogModel:
         """The labels by which `MODEL=label=value` selects: the model's own, and `owner`."""
         return {"owner": self.settings.owner, **self.settings.labels}
 
+    def of_track(self, track: str) -> tuple[Model, Merged]:
+        """Returns the settings of a track: "stable" or "canary"; the same for both without one."""
+        if track == "canary" and self.candidate and self.candidate_merged:
+            return self.candidate, self.candidate_merged
+        return self.settings, self.merged
+
     def sets_itself(self, path: KeyPath, merged: Merged | None = None) -> bool:
         """Returns True where a file of this model alone, or `--set`, gives a setting its value.
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from framework.core.diagnostics import SettingDiagnostic
 from framework.core.kind_rules import SKIP_AWAIT, KindRules
 from framework.kinds.naming import RESERVED_LABELS, Track, build_labels, track_name
 from framework.kube.objects import object_name
@@ -167,8 +166,6 @@ class Kind:
     build: Callable[[TrackInput], Iterable[Manifest]]
     """Builds the objects that the settings ask for: none, one or several. A kind that both tracks
     share is built once, from the stable track."""
-    check: Callable[[Model, int], Iterable[SettingDiagnostic]] = lambda settings, pods: ()
-    """Finds what cannot work in the settings of a track, given the replicas of both tracks."""
     enabled_by: str = ""
     """Setting that gives a model an object of this kind, as an instruction: "set ingress". Empty
     where every model has one."""

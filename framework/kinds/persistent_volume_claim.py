@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from framework.core.diagnostics import SettingDiagnostic
 from framework.core.kind_rules import KindRules
 from framework.kinds.kind import NOT_AWAITED, Kind, Manifest, TrackInput, computed
 
 if TYPE_CHECKING:
-    from framework.settings.model import Model
     from framework.settings.volumes import Claim, Ephemeral, Volume
 
 
@@ -57,42 +55,6 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         )
 
 
-def check(settings: Model, pods: int) -> Iterator[SettingDiagnostic]:
-    """Yields new claims that fewer nodes or Pods can mount than the model has Pods.
-
-    A claim that is ReadWriteOnce attaches to one node. Pods of one model spread over nodes, so the
-    second Pod waits for its volume until the rollout fails, unless they are bound to one node. The
-    second Pod of an update is checked in plan/checks/rollout.py. Existing claims are not checked:
-    their access modes are known to the cluster alone.
-    """
-    for name, volume in sorted(settings.volumes.items()):
-        claim = volume.claim
-        if claim is None or claim.size is None or pods < 2:
-            continue
-        if not is_shared(claim, settings):
-            yield SettingDiagnostic(
-                ("volumes", name, "claim"),
-                f"is {' and '.join(claim.access_modes)}, which only one node can mount, and the "
-                f"model has {pods} Pods; expected accessModes [ReadWriteMany], or one replica and "
-                "no canary",
-                others=(
-                    ("volumes", name, "claim", "accessModes"),
-                    ("replicas",),
-                    ("autoscaling", "maxReplicas"),
-                ),
-            )
-
-
-def is_shared(claim: Claim, settings: Model) -> bool:
-    """Returns True where several Pods of a model can mount a claim at the same time."""
-    modes = set(claim.access_modes)
-    # Pods on one node share a claim that is ReadWriteOnce, but not one that is ReadWriteOncePod.
-    on_one_node = "kubernetes.io/hostname" in settings.scheduling.node_selector
-    return bool(modes & {"ReadWriteMany", "ReadOnlyMany"}) or (
-        on_one_node and "ReadWriteOnce" in modes
-    )
-
-
 KIND = Kind(
     rules=KindRules(
         "",
@@ -103,7 +65,6 @@ KIND = Kind(
         propagation="Background",
     ),
     build=build,
-    check=check,
     enabled_by="give a volume a claim with a size",
     protected={
         "spec.resources": computed("volumes.<name>.claim.size"),

@@ -6,26 +6,17 @@ containers of a Pod, the type of a Service, the class of an Ingress.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from framework.core.diagnostics import Diagnostic, KeyPath, SettingDiagnostic
 from framework.core.field_paths import get_at
 from framework.kinds.kind import Manifest
-from framework.plan.annotations import (
-    Annotations,
-    Error,
-    find_ingress_errors,
-    find_pod_errors,
-    find_service_errors,
-)
-from framework.plan.checks.tracks import RenderedTrack
+from framework.plan.annotations import find_ingress_errors, find_pod_errors, find_service_errors
+from framework.plan.checks.pods import RenderedTrack
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch import list_patches
 from framework.plan.rendered import mapping_in
 from framework.settings.service_rules import list_services
-
-_ANNOTATIONS: KeyPath = ("metadata", "annotations")
-_POD_ANNOTATIONS: KeyPath = ("spec", "template", *_ANNOTATIONS)
 
 
 def find_annotation_errors(
@@ -41,7 +32,9 @@ def find_annotation_errors(
             # The annotations of `objects` are checked with the rest of such an object.
             continue
         patches = [*list_patches(manifest, plan, tracks[0].model)]
-        field = _POD_ANNOTATIONS if manifest.kind == "Deployment" else _ANNOTATIONS
+        field: KeyPath = ("metadata", "annotations")
+        if manifest.kind == "Deployment":
+            field = ("spec", "template", *field)
         for track, error in _find_in_settings(tracks, manifest):
             path = (*field, error.path[-1])
             # The patches are in the order in which they are applied: the last one decides.
@@ -56,45 +49,32 @@ def _find_in_settings(
     tracks: tuple[RenderedTrack, ...], manifest: Manifest
 ) -> Iterator[tuple[RenderedTrack, SettingDiagnostic]]:
     """Yields the errors of annotations that a setting has, with the track of the settings."""
-    stable = tracks[0]
-    services, ingress = list_services(stable.settings), stable.settings.ingress
+    track, spec = tracks[0], mapping_in(manifest.object, "spec")
+    annotations = mapping_in(mapping_in(manifest.object, "metadata"), "annotations")
+    path: KeyPath = ("podAnnotations",)
+    others: tuple[KeyPath, ...] = ()
     if manifest.kind == "Deployment":
         track = next(track for track in tracks if track.plan.deployment == manifest.name)
+        metadata = mapping_in(mapping_in(spec, "template"), "metadata")
+        names = {container.name for container in track.containers}
+        has_node = bool(track.pod.get("nodeName"))
+        errors = find_pod_errors(mapping_in(metadata, "annotations"), names, has_node=has_node)
         own = track.settings.pod_annotations
-        for name, message in _find_in_pods(track, manifest):
-            if name in own:
-                yield track, SettingDiagnostic(("podAnnotations", name), message)
     elif manifest.kind == "Service":
-        key, spec = manifest.part, mapping_in(manifest.object, "spec")
-        ranges = bool(spec.get("loadBalancerSourceRanges"))
-        errors = find_service_errors(
-            _read(manifest), str(spec.get("type") or "ClusterIP"), has_ranges=ranges
-        )
-        path: KeyPath = ("services", key) if key else ("service",)
-        own = services[key].annotations
-        yield from _list_own(stable, errors, own, path, "type")
-    elif manifest.kind == "Ingress" and ingress:
-        class_name = mapping_in(manifest.object, "spec").get("ingressClassName")
+        key, ranges = manifest.part, bool(spec.get("loadBalancerSourceRanges"))
+        service_type = str(spec.get("type") or "ClusterIP")
+        errors = find_service_errors(annotations, service_type, has_ranges=ranges)
+        setting: KeyPath = ("services", key) if key else ("service",)
+        own, path = list_services(track.settings)[key].annotations, (*setting, "annotations")
+        others = ((*setting, "type"),)
+    elif manifest.kind == "Ingress" and (ingress := track.settings.ingress):
+        class_name = spec.get("ingressClassName")
+        path, others = ("ingress", "annotations"), (("ingress", "className"),)
         field = "className" if class_name == ingress.class_name else "spec.ingressClassName"
-        errors = find_ingress_errors(_read(manifest), class_name, field)
-        yield from _list_own(stable, errors, ingress.annotations, ("ingress",), "className")
-
-
-def _find_in_pods(track: RenderedTrack, manifest: Manifest) -> Iterator[Error]:
-    template = mapping_in(mapping_in(manifest.object, "spec"), "template")
-    annotations = mapping_in(mapping_in(template, "metadata"), "annotations")
-    names = {str(container.fields.get("name")) for container in track.list_containers()}
-    return find_pod_errors(annotations, names, has_node=bool(track.pod.get("nodeName")))
-
-
-def _list_own(
-    track: RenderedTrack, errors: Iterable[Error], own: Annotations, path: KeyPath, other: str
-) -> Iterator[tuple[RenderedTrack, SettingDiagnostic]]:
+        errors = find_ingress_errors(annotations, class_name, field)
+        own = ingress.annotations
+    else:
+        return
     for name, message in errors:
         if name in own:
-            at = (*path, "annotations", name)
-            yield track, SettingDiagnostic(at, message, others=((*path, other),))
-
-
-def _read(manifest: Manifest) -> Annotations:
-    return mapping_in(mapping_in(manifest.object, "metadata"), "annotations")
+            yield track, SettingDiagnostic((*path, name), message, others=others)

@@ -13,8 +13,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath, Position
 from framework.core.field_paths import FieldPath
 from framework.core.rolling_update import MAY_BE_DOWN
 from framework.plan.checks.facts import render_amount
-from framework.plan.checks.object_pods import ObjectPod
-from framework.plan.checks.tracks import RenderedPod, RenderedTrack
+from framework.plan.checks.pods import RenderedPod, RenderedTrack
 from framework.plan.pod_needs import PODS, find_amount, read_amount, resolve_pod_needs
 from framework.plan.rendered import mapping_in
 
@@ -35,15 +34,13 @@ def resolve_needs(pods: Iterable[RenderedPod], resources: Iterable[str]) -> dict
     return {resource: amount for resource, amount in needs.items() if amount}
 
 
-def find_peak_diagnostics(
-    tracks: Sequence[RenderedTrack], objects: Sequence[ObjectPod], catalog: Catalog
-) -> Iterator[Diagnostic]:
+def find_peak_diagnostics(pods: Sequence[RenderedPod], catalog: Catalog) -> Iterator[Diagnostic]:
     """Yields an error where a model needs more than the capacity, also while it is updated.
 
     The peak is the surge of one track beside all Pods of the model: it is assumed that only
     one track is updated at a time.
     """
-    capacity, pods = catalog.environment.capacity, (*tracks, *objects)
+    capacity = catalog.environment.capacity
     # For example, 4 Pods with one GPU each and a surge of 2 need 6 GPUs during an update.
     # Terminating Pods keep theirs until they are gone, which the surge does not count.
     at_rest = resolve_needs(pods, capacity)
@@ -59,28 +56,26 @@ def find_peak_diagnostics(
             pod = _find_largest(pods, resource)
             path, *others = _list_causes(pod, resource)
             remedy = "" if resource == PODS else f"{FieldPath(path)} smaller or "
-            message = f"{needed} {limit} {remedy}fewer {_name_count(pod)}"
+            what = "Pods" if pod.in_object else "replicas"
+            message = f"{needed} {limit} {remedy}fewer {what}"
             yield pod.diagnostic(Code.SURGE_CAPACITY, path, message, others)
             continue
-        surges = [_need_of_surge(track, resource) for track in tracks]
-        peak = rest + max(surges)
+        surges = {
+            track: resolve_pod_needs(track.pod, [resource])[resource] * track.plan.budget.surge
+            for track in pods
+            if isinstance(track, RenderedTrack)
+        }
+        track = max(surges, key=lambda track: surges[track])
+        peak = rest + surges[track]
         if peak > available:
-            track = tracks[surges.index(max(surges))]
             needed = f"at the peak of its update it needs {render_amount(peak, resource)}"
-            message = f"{needed} {limit} {_advise(track)}"
+            remedy = "a smaller rollout.maxSurge with maxUnavailable 1 or more, or fewer replicas"
+            if track.stable and track.plan.fewest_replicas <= 1:
+                # One replica cannot need less without being down.
+                remedy = f"more capacity, or, {MAY_BE_DOWN}"
+            message = f"{needed} {limit} {remedy}"
             causes = _list_causes(track, resource)
             yield track.diagnostic(Code.SURGE_CAPACITY, ("rollout", "maxSurge"), message, causes)
-
-
-def _need_of_surge(track: RenderedTrack, resource: str) -> int:
-    return resolve_pod_needs(track.pod, [resource])[resource] * track.plan.budget.surge
-
-
-def _advise(track: RenderedTrack) -> str:
-    """Returns the ways to need less at the peak; one replica has none without being down."""
-    if track.plan.fewest_replicas > 1 or not track.stable:
-        return "a smaller rollout.maxSurge with maxUnavailable 1 or more, or fewer replicas"
-    return f"more capacity, or, {MAY_BE_DOWN}"
 
 
 def find_cause(pods: Iterable[RenderedPod], resource: str) -> Position:
@@ -102,14 +97,8 @@ def _list_causes(pod: RenderedPod, resource: str) -> list[KeyPath]:
     """Returns the settings that decide the need: the largest request, and the number of Pods."""
     if resource == PODS:
         return [*(pod.count_settings or filter(None, [pod.find_patched()]))]
-    container = max(
-        pod.list_containers(), key=lambda container: find_amount(container.fields, resource)
-    )
+    container = max(pod.containers, key=lambda c: find_amount(c.fields, resource))
     requests = mapping_in(mapping_in(container.fields, "resources"), "requests")
     field = ("resources", "requests" if resource in requests else "limits", resource)
     patched = pod.find_patched(*container.steps, *field)
     return [patched or (*container.setting, *field), *pod.count_settings]
-
-
-def _name_count(pod: RenderedPod) -> str:
-    return "Pods" if pod.in_object else "replicas"

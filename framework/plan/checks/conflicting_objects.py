@@ -12,7 +12,7 @@ from typing import Any
 from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.kube.objects import group_of
-from framework.plan.checks.tracks import RenderedTrack
+from framework.plan.checks.pods import RenderedTrack
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, selects
 from framework.settings.scaling import Autoscaling

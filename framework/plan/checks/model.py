@@ -8,7 +8,6 @@ from dataclasses import replace
 from framework.catalog import Catalog, CatalogLoader, LoadedModel
 from framework.core.diagnostics import Diagnostic
 from framework.core.field_paths import FieldPath
-from framework.kinds.registry import KINDS
 from framework.plan.checks.annotations import find_annotation_errors
 from framework.plan.checks.capacity import (
     find_cause,
@@ -19,13 +18,12 @@ from framework.plan.checks.conflicting_objects import find_conflicting_objects
 from framework.plan.checks.facts import Capacity, EnvironmentFacts, ModelFacts
 from framework.plan.checks.further_objects import find_further_object_errors
 from framework.plan.checks.names import find_name_diagnostics, list_claims, list_names
-from framework.plan.checks.object_pods import list_object_pods
 from framework.plan.checks.objects import find_object_diagnostics
+from framework.plan.checks.pods import list_object_pods, list_tracks
 from framework.plan.checks.policy import apply_waivers, find_broken_rules
 from framework.plan.checks.repeats import find_repeats
 from framework.plan.checks.rollout import find_rollout_diagnostics
 from framework.plan.checks.texts import find_text_warnings
-from framework.plan.checks.tracks import list_tracks
 from framework.plan.manifest import ModelPlan
 from framework.plan.pod_needs import read_amount
 from framework.settings.messages import redact_diagnostic
@@ -72,12 +70,11 @@ def check_model(
     """
     model = loaded.model
     assert model is not None
-    tracks, object_pods = list_tracks(model, plan), list_object_pods(model)
-    broken_rules = find_broken_rules(tracks, object_pods, catalog)
-    errors, waivers = apply_waivers(model, broken_rules)
-    for track in tracks:
-        errors += find_rollout_diagnostics(track, catalog)
-    errors += find_peak_diagnostics(tracks, object_pods, catalog)
+    tracks = list_tracks(model, plan)
+    pods = (*tracks, *list_object_pods(model))
+    errors, waivers = apply_waivers(model, find_broken_rules(pods, catalog))
+    errors += find_rollout_diagnostics(tracks, catalog)
+    errors += find_peak_diagnostics(pods, catalog)
     names = list_names(model, plan)
     errors += find_name_diagnostics(model, names)
     errors += find_object_diagnostics(tracks, plan)
@@ -87,21 +84,16 @@ def check_model(
         errors += find_annotation_errors(tracks, plan)
     errors += find_further_object_errors(model, plan, catalog.environment)
     errors += find_conflicting_objects(tracks, plan)
-    pods = sum(track.plan.budget.replicas for track in tracks)
-    for track in tracks:
-        for problem in (problem for kind in KINDS for problem in kind.check(track.settings, pods)):
-            errors.append(track.report(problem))
     for track in tracks:
         errors = [redact_diagnostic(error, track.merged) for error in errors]
-    rendered = (*tracks, *object_pods)
-    needs = resolve_needs(rendered, catalog.environment.capacity)
+    needs = resolve_needs(pods, catalog.environment.capacity)
     return ModelFacts(
         name=model.name,
         errors=(*loaded.diagnostics, *field_errors, *errors),
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
         needs=needs,
-        need_positions={resource: find_cause(rendered, resource) for resource in needs},
+        need_positions={resource: find_cause(pods, resource) for resource in needs},
         claims=list_claims(model, names),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),

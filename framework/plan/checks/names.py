@@ -14,7 +14,7 @@ from framework.core.field_paths import FieldPath
 from framework.kinds.kind import Manifest
 from framework.kube.objects import group_of
 from framework.plan.checks.facts import MODEL_NAME, Claim
-from framework.plan.checks.tracks import container_setting
+from framework.plan.checks.pods import container_setting
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, mappings_in
 from framework.settings.service_rules import list_ports
@@ -114,9 +114,7 @@ def _position_of_node_port(model: CatalogModel, manifest: Manifest, number: int)
 
 def _position_of(model: CatalogModel, manifest: Manifest) -> Position:
     """Returns the position of the setting that names an object, else the model's own file."""
-    merged = model.merged
-    if manifest.track == "canary" and model.candidate_merged:
-        merged = model.candidate_merged
+    _, merged = model.of_track(manifest.track)
     setting = _setting_of(model, manifest)
     for path in ((*setting, "name"), setting if manifest.part else ()):
         if path and (position := merged.origin(path)):

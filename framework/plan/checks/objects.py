@@ -13,7 +13,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.core.suggestions import suggest
 from framework.kinds.kind import Manifest
-from framework.plan.checks.tracks import RenderedTrack
+from framework.plan.checks.pods import RenderedTrack
 from framework.plan.manifest import ModelPlan
 from framework.plan.rendered import mapping_in, mappings_in
 
@@ -41,8 +41,11 @@ def find_object_diagnostics(
         owner = manifest.logical_name.removesuffix("-config")
         yield from _find_large_parts(by_deployment.get(owner, tracks[0]), manifest)
     for track in tracks:
-        yield from _find_unknown_containers(track)
-    yield from _find_unknown_metric_containers(tracks[0])
+        names = [container.name for container in track.containers]
+        for path, name in (*_list_variables(track), *_list_metrics(track)):
+            if name and name not in names:
+                message = f'{FieldPath(path)} is "{name}", which is not a container of the Pod'
+                yield track.diagnostic(Code.INCONSISTENT, path, message + suggest(str(name), names))
 
 
 def _find_large_parts(track: RenderedTrack, manifest: Manifest) -> Iterator[Diagnostic]:
@@ -84,30 +87,20 @@ def _find_large_annotations(
     yield track.diagnostic(Code.BAD_VALUE, path, message)
 
 
-def _find_unknown_containers(track: RenderedTrack) -> Iterator[Diagnostic]:
-    """Yields variables from the resources of a container that the Pod does not have."""
-    containers = [*track.list_containers()]
-    names = [str(container.fields.get("name")) for container in containers]
-    for container in containers:
+def _list_variables(track: RenderedTrack) -> Iterator[tuple[KeyPath, Any]]:
+    """Yields the container of each variable that has the resources of one."""
+    for container in track.containers:
         for variable in mappings_in(container.fields, "env"):
             source = mapping_in(mapping_in(variable, "valueFrom"), "resourceFieldRef")
-            name = source.get("containerName")
-            if name and name not in names:
+            if name := source.get("containerName"):
                 key = str(variable.get("name"))
-                steps = (*container.steps, "env")
-                path = (*container.setting, "env", key, "container")
-                path = track.find_patched(*steps, key) or path
-                message = f'{FieldPath(path)} is "{name}", which is not a container of the Pod'
-                yield track.diagnostic(Code.INCONSISTENT, path, message + suggest(str(name), names))
+                patched = track.find_patched(*container.steps, "env", key)
+                yield patched or (*container.setting, "env", key, "container"), name
 
 
-def _find_unknown_metric_containers(track: RenderedTrack) -> Iterator[Diagnostic]:
-    """Yields metrics about a container that the Pod does not have."""
-    names = [str(container.fields.get("name")) for container in track.list_containers()]
-    autoscaling = track.settings.autoscaling
+def _list_metrics(track: RenderedTrack) -> Iterator[tuple[KeyPath, Any]]:
+    """Yields the container of each metric; the autoscaler sizes the stable track alone."""
+    autoscaling = track.settings.autoscaling if track.stable else None
     for metric, content in sorted((autoscaling.metrics if autoscaling else {}).items()):
-        name = mapping_in(content, "containerResource").get("container")
-        if name and name not in names:
-            path = ("autoscaling", "metrics", metric, "containerResource", "container")
-            message = f'{FieldPath(path)} is "{name}", which is not a container of the Pod'
-            yield track.diagnostic(Code.INCONSISTENT, path, message + suggest(str(name), names))
+        path = ("autoscaling", "metrics", metric, "containerResource", "container")
+        yield path, mapping_in(content, "containerResource").get("container")

@@ -11,7 +11,7 @@ from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import FieldPath, ItemKey
-from framework.plan.checks.tracks import PodContainer, RenderedPod
+from framework.plan.checks.pods import PodContainer, RenderedPod
 from framework.plan.rendered import mapping_in, mappings_in, texts_in
 from framework.settings.environment import PodSecurity
 
@@ -50,9 +50,9 @@ def find_insecure(pod: RenderedPod, standard: PodSecurity) -> Iterator[Violation
     for volume in mappings_in(pod.pod, "volumes"):
         yield from _find_volume(pod, volume, restricted=restricted)
     shared = mapping_in(pod.pod, "securityContext")
-    for container in pod.list_containers():
+    for container in pod.containers:
         context = {**shared, **mapping_in(container.fields, "securityContext")}
-        where = f'container "{container.fields.get("name")}": ' if container.setting else ""
+        where = f'container "{container.name}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
             patched = _find_patched_context(pod, container, setting)
             path: KeyPath = patched or _choose_setting(pod, container, setting)

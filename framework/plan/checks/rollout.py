@@ -5,44 +5,45 @@ The arithmetic is in core.rolling_update. This module finds the setting that eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from framework.catalog import Catalog
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath, get_at
 from framework.core.rolling_update import Update, find_budget_diagnostics, resolve_canary_size
 from framework.kinds.naming import RESERVED_LABELS
-from framework.kinds.persistent_volume_claim import is_shared
-from framework.plan.checks.tracks import RenderedTrack
+from framework.plan.checks.pods import RenderedTrack
 from framework.plan.rendered import mapping_in, mappings_in
 from framework.plan.replicas import replica_range
-from framework.plan.startup import StartupStep, count_seconds, list_startup_steps
+from framework.plan.startup import StartupStep, list_startup_steps
 from framework.settings.model import Model
 from framework.settings.probes import Probe
+from framework.settings.volumes import Claim
 
 
-def find_rollout_diagnostics(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagnostic]:
-    """Yields errors about budget, deadlines, canary size, server version and reserved labels."""
-    for found in (*_find_budget(track), *find_exclusive(track)):
-        yield track.report(found)
-    if not track.stable:
-        for found in _find_canary(track):
-            yield track.report_stable(found)
-    yield from _find_new_features(track, catalog)
-    yield from _find_scale_to_zero(track, catalog)
-    for path, labels in _list_labels(track.settings):
-        for label in sorted(RESERVED_LABELS & labels.keys()):
-            message = f'label "{label}" is set by the framework; expected another name'
-            yield track.diagnostic(Code.RESERVED_LABEL, (*path, label), message)
-
-
-def _list_labels(settings: Model) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:
-    """Yields each setting that gives labels to objects."""
-    yield ("labels",), settings.labels
-    yield ("podLabels",), settings.pod_labels
-    yield ("service", "labels"), settings.service.labels
-    for key, service in sorted(settings.services.items()):
-        yield ("services", key, "labels"), service.labels
+def find_rollout_diagnostics(
+    tracks: Sequence[RenderedTrack], catalog: Catalog
+) -> Iterator[Diagnostic]:
+    """Yields errors about budget, claims, canary size, server version and reserved labels."""
+    pods = sum(track.count for track in tracks)
+    for track in tracks:
+        for found in (*_find_budget(track), *_find_exclusive(track, pods)):
+            yield track.report(found)
+        if not track.stable:
+            for found in _find_canary(track):
+                yield track.report_stable(found)
+        yield from _find_new_features(track, catalog)
+        yield from _find_scale_to_zero(track, catalog)
+        settings = track.settings
+        for path, labels in (
+            (("labels",), settings.labels),
+            (("podLabels",), settings.pod_labels),
+            (("service", "labels"), settings.service.labels),
+            *((("services", key, "labels"), s.labels) for key, s in settings.services.items()),
+        ):
+            for label in sorted(RESERVED_LABELS & labels.keys()):
+                message = f'label "{label}" is set by the framework; expected another name'
+                yield track.diagnostic(Code.RESERVED_LABEL, (*path, label), message)
 
 
 def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
@@ -54,7 +55,7 @@ def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
     # the autoscaler, and for the stable track alone, if the canary takes some of its Pods.
     total = replica_range(track.settings).most
     diagnostics = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
-    own = track.plan.budget.replicas
+    own = track.count
     if own == total:
         return diagnostics
     reported = {found.path for found in diagnostics}
@@ -78,12 +79,11 @@ def _build_update(
     settings, rollout = track.settings, track.settings.rollout
     scaling = settings.autoscaling if whole else None
     budget = settings.disruption_budget if whole else None
-    steps = list_startup_steps(track.pod, settings.startup_seconds)
     return Update(
-        replicas=track.plan.budget.replicas if replicas is None else replicas,
+        replicas=track.count if replicas is None else replicas,
         max_surge=rollout.max_surge,
         max_unavailable=rollout.max_unavailable,
-        startup_seconds=count_seconds(steps),
+        startup_seconds=track.plan.startup_seconds,
         min_ready_seconds=rollout.min_ready_seconds,
         progress_deadline_seconds=rollout.progress_deadline_seconds,
         disruption_min_available=budget.min_available if budget else None,
@@ -92,7 +92,7 @@ def _build_update(
         serves_alone=alone,
         may_be_down=_may_be_down(track),
         recreate=track.plan.recreate,
-        startup_causes=_list_startup_causes(track, steps),
+        startup_causes=_list_startup_causes(track),
     )
 
 
@@ -114,8 +114,9 @@ def _may_be_down(track: RenderedTrack) -> bool:
     )
 
 
-def _list_startup_causes(track: RenderedTrack, steps: list[StartupStep]) -> tuple[KeyPath, ...]:
+def _list_startup_causes(track: RenderedTrack) -> tuple[KeyPath, ...]:
     """Returns the settings that decide how long a Pod takes to start, the largest share first."""
+    steps = list_startup_steps(track.pod, track.settings.startup_seconds)
     # The first cause is the one that a message names, so it is the one that is worth changing.
     largest_first = sorted(steps, key=lambda step: -step.seconds)
     return tuple(
@@ -131,7 +132,7 @@ def _find_setting(track: RenderedTrack, step: StartupStep, field: str) -> KeyPat
         return ("startupSeconds",)
     if patched := track.find_patched(*step.path, field):
         return patched
-    setting = next(c.setting for c in track.list_containers() if c.steps == step.path[:2])
+    setting = next(c.setting for c in track.containers if c.steps == step.path[:2])
     if step.path[2] == "lifecycle":
         return (*setting, "lifecycle", "postStart", "sleepSeconds")
     name = str(step.path[2]).removesuffix("Probe")
@@ -214,49 +215,58 @@ def _find_new_features(track: RenderedTrack, catalog: Catalog) -> Iterator[Diagn
             yield version.diagnostic(Code.SERVER_VERSION, message, track.model.name)
 
 
-def find_exclusive(track: RenderedTrack) -> Iterator[SettingDiagnostic]:
-    """Yields the settings that keep an update from starting a new Pod beside the old one.
+def _find_exclusive(track: RenderedTrack, pods: int) -> Iterator[SettingDiagnostic]:
+    """Yields the settings for what only one Pod, or the Pods of one node, can have at a time.
 
-    The update waits for the new Pod to become ready before it stops the old one, and the new Pod
-    waits for what the old one holds. If an update may take all Pods away, it frees them in time.
+    `pods` counts those of both tracks. An update waits for the new Pod to become ready before it
+    stops the old one, and the new Pod waits for what the old one holds. If an update may take all
+    Pods away, it frees them in time.
     """
     budget = track.plan.budget
-    if budget.surge == 0 or budget.minimum_available == 0:
-        return
-    remedy = (
-        "expected rollout.strategy: Recreate, or maxSurge: 0 with maxUnavailable: 1, which stop "
-        "the old Pod first"
-    )
-    others: tuple[KeyPath, ...] = (("rollout", "maxSurge"), ("rollout", "maxUnavailable"))
-    for path, message in (*_find_one_node_claims(track), *_find_host_ports(track)):
-        message = f"{message}, and an update starts a new Pod beside the old one; {remedy}"
-        yield SettingDiagnostic(path, message, Code.BUDGET, others)
-
-
-def _find_one_node_claims(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
-    """Yields the new claims that the Pod of a surge cannot mount.
-
-    On the node of the old Pod, a new Pod can mount a claim that is ReadWriteOnce. But the
-    scheduler ignores this: it spreads Pods over nodes, and on another node the volume cannot be
-    attached while the old Pod runs. So it is an error, unless the Pods are bound to one
-    node. Existing claims are not checked: their access modes are known to the cluster alone.
-    """
-    if track.plan.budget.replicas > 1 or track.model.candidate:
-        # Even without an update, several Pods cannot share such a claim, which its kind reports.
-        return
+    has_both = budget.surge > 0 and budget.minimum_available > 0
+    found = [*_find_host_ports(track)] if has_both else []
     for name, volume in sorted(track.settings.volumes.items()):
         claim = volume.claim
-        if claim is None or claim.size is None or is_shared(claim, track.settings):
+        # The access modes of existing claims are known to the cluster alone.
+        if claim is None or claim.size is None or _is_shared(claim, track.settings):
             continue
-        modes = set(claim.access_modes)
-        mounted = "Pod" if modes == {"ReadWriteOncePod"} else "node"
         path: KeyPath = ("volumes", name, "claim")
-        if "access_modes" in claim.model_fields_set:
-            path = (*path, "accessModes")
-        yield (
+        modes = " and ".join(claim.access_modes)
+        if pods > 1:
+            yield SettingDiagnostic(
+                path,
+                f"is {modes}, which only one node can mount, and the model has {pods} Pods; "
+                "expected accessModes [ReadWriteMany], or one replica and no canary",
+                others=((*path, "accessModes"), ("replicas",), ("autoscaling", "maxReplicas")),
+            )
+        elif has_both:
+            mounted = "Pod" if set(claim.access_modes) == {"ReadWriteOncePod"} else "node"
+            if "access_modes" in claim.model_fields_set:
+                path = (*path, "accessModes")
+            found.append((path, f"is {modes}, which one {mounted} at a time can mount"))
+    for path, message in found:
+        yield SettingDiagnostic(
             path,
-            f"is {' and '.join(claim.access_modes)}, which one {mounted} at a time can mount",
+            f"{message}, and an update starts a new Pod beside the old one; expected "
+            "rollout.strategy: Recreate, or maxSurge: 0 with maxUnavailable: 1, which stop the old "
+            "Pod first",
+            Code.BUDGET,
+            (("rollout", "maxSurge"), ("rollout", "maxUnavailable")),
         )
+
+
+def _is_shared(claim: Claim, settings: Model) -> bool:
+    """Returns True where several Pods of a model can mount a claim at the same time.
+
+    On the node of the old Pod, a new Pod can mount a claim that is ReadWriteOnce. But the scheduler
+    ignores this: it spreads Pods over nodes, and on another node the volume cannot be attached
+    while the old Pod runs. So the Pods must be bound to one node.
+    """
+    modes = set(claim.access_modes)
+    on_one_node = "kubernetes.io/hostname" in settings.scheduling.node_selector
+    return bool(modes & {"ReadWriteMany", "ReadOnlyMany"}) or (
+        on_one_node and "ReadWriteOnce" in modes
+    )
 
 
 def _find_host_ports(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
@@ -267,7 +277,7 @@ def _find_host_ports(track: RenderedTrack) -> Iterator[tuple[KeyPath, str]]:
     with two or more replicas maxSurge 0 keeps the model serving.
     """
     host_network = bool(track.pod.get("hostNetwork"))
-    for container in track.list_containers():
+    for container in track.containers:
         for port in mappings_in(container.fields, "ports"):
             number = port.get("containerPort") if host_network else port.get("hostPort")
             if not number:

@@ -14,7 +14,7 @@ from framework.core.diagnostics import Code, Diagnostic, KeyPath
 from framework.core.env_references import list_references
 from framework.core.field_paths import FieldPath
 from framework.layers import Shape
-from framework.plan.checks.tracks import PodContainer, RenderedTrack
+from framework.plan.checks.pods import PodContainer, RenderedTrack
 from framework.plan.rendered import mappings_in
 
 # `for x in`, `x=...`, `read x`: the shell sets x.
@@ -33,7 +33,7 @@ def find_text_warnings(tracks: Iterable[RenderedTrack]) -> tuple[Diagnostic, ...
     found: dict[Diagnostic, None] = {}
     for track in tracks:
         found |= dict.fromkeys(_find_shell_variables(track))
-        for container in track.list_containers():
+        for container in track.containers:
             found |= dict.fromkeys(_find_unknown_variables(track, container))
     return tuple(found)
 

@@ -116,9 +116,7 @@ def list_parts(manifest: Manifest, plan: ModelPlan) -> tuple[str, ...]:
 def list_track_patches(model: CatalogModel, track: Track) -> list[Patch]:
     """Returns the patches in a track's settings; sorted, so `Deployment` is applied before
     `Deployment/canary`, which may override it."""
-    settings, merged = model.settings, model.merged
-    if track == "canary" and model.candidate and model.candidate_merged:
-        settings, merged = model.candidate, model.candidate_merged
+    settings, merged = model.of_track(track)
     return [Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
 
 
