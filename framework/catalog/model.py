@@ -42,7 +42,7 @@ class CatalogModel:
         return {"owner": self.settings.owner, **self.settings.labels}
 
     def of_track(self, track: str) -> tuple[Model, Merged]:
-        """Returns the settings of a track: "stable" or "canary"; the same for both without one."""
+        """Returns the settings of "stable" or "canary", which are equal without a candidate."""
         if track == "canary" and self.candidate and self.candidate_merged:
             return self.candidate, self.candidate_merged
         return self.settings, self.merged

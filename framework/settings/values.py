@@ -7,13 +7,14 @@ a test compares the two. The rules are those of the Kubernetes API server, and o
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -39,20 +40,37 @@ _DIGEST = "sha256:[0-9a-f]{64}"
 class Form:
     """Restricts text to a pattern; `expected` completes the message "expected ...".
 
-    `longest` is the largest number of characters, 0 for no limit.
+    `longest` is the largest number of characters, 0 for no limit. `parse` raises ValueError for
+    texts that the pattern allows but that are not valid. `format` names the type in the schemas and
+    in the reference.
     """
 
     pattern: str
     expected: str
     longest: int = 0
+    parse: Callable[[str], object] | None = None
+    format: str = ""
+
+    @cached_property
+    def _matches(self) -> Callable[[str], object]:
+        return re.compile(self.pattern).fullmatch
+
+    def accepts(self, value: str) -> bool:
+        """Returns True for a text of this form."""
+        if not self._matches(value) or 0 < self.longest < len(value):
+            return False
+        try:
+            if self.parse:
+                self.parse(value)
+        except ValueError:
+            return False
+        return True
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        matches = re.compile(self.pattern).fullmatch
-
         def check(value: str) -> str:
-            if not matches(value) or 0 < self.longest < len(value):
+            if not self.accepts(value):
                 raise ValueError(f"expected {self.expected}")
             return value
 
@@ -61,9 +79,13 @@ class Form:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        longest = {"maxLength": self.longest} if self.longest else {}
-        message = {"patternErrorMessage": f"expected {self.expected}"}
-        return {**handler(schema), "pattern": f"^({self.pattern})$", **message, **longest}
+        written = {
+            "pattern": f"^({self.pattern})$",
+            "patternErrorMessage": f"expected {self.expected}",
+            "maxLength": self.longest,
+            "format": self.format,
+        }
+        return {**handler(schema), **{key: value for key, value in written.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -81,21 +103,12 @@ class Definition:
 _EXPECTED_QUANTITY = 'expected a Kubernetes quantity such as "500m", 2 or "4Gi" (quote a fraction)'
 _EXPECTED_INT_OR_PERCENT = 'expected a whole number or a percentage such as "25%"'
 _EXPECTED_PART = 'expected a whole number or a percentage up to "100%"'
-_EXPECTED_NO_NUL = "expected text without the character NUL, which ends a text for every process"
 EXPECTED_ENV_TEXT = 'expected text; quote it, as in "true" or "1.10"'
 _EXPECTED_VARIABLE = 'expected text, a whole number, true or false; quote it, as in "1.10"'
-_EXPECTED_DNS_LABEL = "expected lower-case letters, digits and '-', at most 63 characters"
-_EXPECTED_PORT_NAME = "expected a port name: lower-case letters, digits, '-', at most 15 characters"
-_EXPECTED_CIDR = 'expected a range of addresses such as "10.0.0.0/8"'
-_EXPECTED_ADDRESS = 'expected an IP address such as "10.0.0.7"'
-_EXPECTED_DATE = 'expected a date such as "2026-12-31", quoted'
 _EXPECTED_FILE_MODE = 'expected a file mode in octal digits such as "0440", quoted'
-_ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _PERCENTAGE = re.compile(r"\d{1,3}%")
 _PART = re.compile(r"0*(\d{1,2}|100)%")
-_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 
 
 def _check_quantity(value: Any) -> Any:
@@ -130,64 +143,20 @@ def _check_variable(value: Any) -> Any:
     return value
 
 
-def _check_dns_label(value: str) -> str:
-    if not _DNS_LABEL.fullmatch(value):
-        raise ValueError(_EXPECTED_DNS_LABEL)
-    return value
-
-
-def _check_port_name(value: str) -> str:
-    if not _PORT_NAME.fullmatch(value):
-        raise ValueError(_EXPECTED_PORT_NAME)
-    return value
-
-
-def _check_no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError(_EXPECTED_NO_NUL)
-    return value
-
-
-def _text_of(pattern: str, message: str) -> dict[str, Any]:
-    """Returns the JSON Schema of a text with this pattern."""
-    return {"type": "string", "pattern": pattern, "patternErrorMessage": message}
-
-
-def _check_cidr(value: str) -> str:
-    """Refuses what is not a range, and forms that Kubernetes does not accept.
-
-    These are a mask (`10.0.0.0/255.0.0.0`), no length at all, a zone, and IPv4 in IPv6.
-    """
-    try:
-        address = ip_network(value, strict=False).network_address
-    except ValueError:
-        raise ValueError(_EXPECTED_CIDR) from None
-    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped
-    if mapped or "%" in value or not re.fullmatch("[^/]+/[0-9]{1,3}", value):
-        raise ValueError(_EXPECTED_CIDR)
-    return value
-
-
-def _check_address(value: str) -> str:
-    """Refuses what no address is, and two forms that Kubernetes does not accept.
+def _parse_address(value: str) -> None:
+    """Refuses what is no address, and two forms that Kubernetes does not accept.
 
     These are addresses with a zone (`fe80::1%eth0`) and IPv4 in IPv6 (`::ffff:10.0.0.7`).
     """
-    try:
-        address = ip_address(value)
-    except ValueError:
-        raise ValueError(_EXPECTED_ADDRESS) from None
+    address = ip_address(value)
     if "%" in value or (isinstance(address, IPv6Address) and address.ipv4_mapped):
-        raise ValueError(_EXPECTED_ADDRESS)
-    return value
+        raise ValueError
 
 
-def _check_date(value: str) -> str:
-    try:
-        date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(_EXPECTED_DATE) from None
-    return value
+def _parse_range(value: str) -> None:
+    """Refuses what is not a range; its address must be one that Kubernetes accepts."""
+    ip_network(value, strict=False)
+    _parse_address(value.partition("/")[0])
 
 
 def _read_file_mode(value: Any) -> Any:
@@ -210,8 +179,8 @@ def _int_or_percent(pattern: re.Pattern[str], expected: str) -> dict[str, Any]:
     }
 
 
+_WITHOUT_NUL = Form("[^\0]*", "text without the character NUL, which ends a text for every process")
 # pydantic cannot derive a JSON Schema from a validator in Python, so each of these types has both.
-# `format` names the type in the schemas and in the reference.
 Quantity = Annotated[
     str,
     BeforeValidator(_check_quantity),
@@ -238,7 +207,7 @@ PartOfPods = Annotated[
 EnvText = Annotated[
     str,
     BeforeValidator(_check_env_text),
-    AfterValidator(_check_no_nul),
+    _WITHOUT_NUL,
     WithJsonSchema(
         {
             "type": ["string", "integer"],
@@ -259,25 +228,17 @@ Variable = Annotated[
 ]
 DnsLabel = Annotated[
     str,
-    AfterValidator(_check_dns_label),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{_DNS_LABEL.pattern}$",
-            "patternErrorMessage": _EXPECTED_DNS_LABEL,
-        }
+    Form(
+        "[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+        "lower-case letters, digits and '-', at most 63 characters",
     ),
 ]
 PortName = Annotated[
     str,
-    AfterValidator(_check_port_name),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"^{_PORT_NAME.pattern}$",
-            "patternErrorMessage": _EXPECTED_PORT_NAME,
-            "format": "port-name",
-        }
+    Form(
+        "(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?",
+        "a port name: lower-case letters, digits, '-', at most 15 characters",
+        format="port-name",
     ),
 ]
 PortNumber = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "port-number"})]
@@ -285,12 +246,7 @@ PortNumber = Annotated[int, Field(ge=1, le=65535, json_schema_extra={"format": "
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 Positive = Annotated[int, Field(ge=1, le=INT32_MAX)]
 # Strict mode refuses a list for a tuple; the items stay strict.
-ProcessText = Annotated[
-    str,
-    AfterValidator(_check_no_nul),
-    WithJsonSchema(_text_of("^[^\0]*$", _EXPECTED_NO_NUL)),
-]
-Texts = Annotated[tuple[ProcessText, ...], Field(strict=False)]
+Texts = Annotated[tuple[Annotated[str, _WITHOUT_NUL], ...], Field(strict=False)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LabelKey = Annotated[
     str,
@@ -461,16 +417,14 @@ ResourceField = Annotated[
         "limits or requests, '.', and cpu, memory, ephemeral-storage or hugepages-<size>",
     ),
 ]
+_ADDRESS = "[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*"
 Cidr = Annotated[
     str,
-    AfterValidator(_check_cidr),
-    WithJsonSchema(_text_of(rf"^{_ADDRESS}/[0-9]{{1,3}}$", _EXPECTED_CIDR)),
+    Form(
+        f"{_ADDRESS}/[0-9]{{1,3}}", 'a range of addresses such as "10.0.0.0/8"', parse=_parse_range
+    ),
 ]
-IpAddress = Annotated[
-    str,
-    AfterValidator(_check_address),
-    WithJsonSchema(_text_of(f"^{_ADDRESS}$", _EXPECTED_ADDRESS)),
-]
+IpAddress = Annotated[str, Form(_ADDRESS, 'an IP address such as "10.0.0.7"', parse=_parse_address)]
 AppProtocol = Annotated[
     str,
     Form(
@@ -482,16 +436,16 @@ AppProtocol = Annotated[
 ]
 IsoDate = Annotated[
     str,
-    AfterValidator(_check_date),
-    WithJsonSchema(_text_of(r"^\d{4}-\d{2}-\d{2}$", _EXPECTED_DATE)),
+    Form(r"\d{4}-\d{2}-\d{2}", 'a date such as "2026-12-31", quoted', parse=date.fromisoformat),
 ]
 FileMode = Annotated[
     int,
     BeforeValidator(_read_file_mode),
     WithJsonSchema(
         {
-            **_text_of("^0?[0-7]{3}$", _EXPECTED_FILE_MODE),
             "type": ["string", "integer"],
+            "pattern": "^0?[0-7]{3}$",
+            "patternErrorMessage": _EXPECTED_FILE_MODE,
             "minimum": 0,
             "maximum": 0o777,
             "format": "file-mode",

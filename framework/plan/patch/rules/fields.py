@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
@@ -24,6 +24,7 @@ from framework.settings.values import (
     Form,
     HeaderName,
     HostName,
+    IpAddress,
     LabelKey,
     LabelValue,
     ObjectName,
@@ -32,15 +33,6 @@ from framework.settings.values import (
     ResourceField,
     ShortName,
 )
-
-
-def _is_address(value: Any) -> bool:
-    try:
-        address = ip_address(value)
-    except ValueError:
-        return not isinstance(value, str)
-    # The server refuses a zone (`fe80::1%eth0`) and IPv4 in IPv6 (`::ffff:10.0.0.7`).
-    return "%" not in value and not (isinstance(address, IPv6Address) and address.ipv4_mapped)
 
 
 def _is_range(value: Any) -> bool:
@@ -97,7 +89,7 @@ _WEIGHT = number(1, 100)
 _USER = number(0, 2**31 - 1)
 _COUNT = number(0)
 _BYTE = number(0, 255)
-_ADDRESS = FieldRule(_is_address, "an IP address")
+_ADDRESS = form_of(IpAddress)
 _RANGE = FieldRule(_is_range, 'a range of addresses such as "10.0.0.0/8"')
 _SYSCTL = r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 # Names of metrics and roles, which are parts of the path of a request.
@@ -389,10 +381,10 @@ FIELD_RULES: dict[tuple[str, str], FieldRule] = {
         _PORT_OR_NAME.expected,
     ),
     ("ServiceSpec", "clusterIP"): FieldRule(
-        lambda value: value in ("", "None") or _is_address(value), 'an IP address, or "None"'
+        lambda value: value in ("", "None") or _ADDRESS.accepts(value), 'an IP address, or "None"'
     ),
     ("ServiceSpec", "clusterIPs"): FieldRule(
-        lambda value: value == "None" or _is_address(value), 'an IP address, or "None"'
+        lambda value: value == "None" or _ADDRESS.accepts(value), 'an IP address, or "None"'
     ),
     ("ServiceSpec", "externalIPs"): _ADDRESS,
     ("ServiceSpec", "ipFamilies"): choice("IPv4", "IPv6"),
