@@ -6,7 +6,7 @@ For the problems of a preview (`locate_problems`) and for the findings of a drif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
-from framework.reports.rendered_fields import FieldExplainer, get_tracked, is_leaf, walk_tracked
+from framework.reports.rendered_fields import FieldExplainer, is_leaf, walk_tracked
 
 # Trying every setting of a model takes up to half a second. After this number of models, only the
 # settings that changed the same field of an earlier model are tried, which takes some hundredths.
@@ -68,7 +68,7 @@ class SettingFinder:
         # The name of a model or an environment has no line: its position is a file or a folder.
         explained = settings.explainer.explain_settings(sorted(keys))
         if not keys:
-            explained = settings.list_entry_keys(name, path)
+            explained = settings.explain_repeated_keys(name, path)
         written = [setting for setting in explained if ":" in (setting.position or "")]
         latest = max(written, key=lambda setting: _rank(setting, model), default=None)
         return str(latest.position) if latest else ""
@@ -92,7 +92,7 @@ class _ModelSettings:
     def __init__(self, explainer: FieldExplainer, *, tries_all: bool) -> None:
         self.explainer, self.tries_all = explainer, tries_all
         self._written = frozenset(explainer.list_written())
-        self._changed: dict[str, dict[int, list[Mapping[str, Any]]]] = {}
+        self._effects: dict[str, dict[int, set[FieldPath] | None]] = {}
 
     def find(self, name: str, path: FieldPath, candidates: Iterable[str] | None) -> set[str]:
         """Returns the keys of the settings behind a field; all are candidates if None."""
@@ -100,13 +100,13 @@ class _ModelSettings:
         return {
             key
             for key in (self._written if candidates is None else self._written & {*candidates})
-            for changed in self._find_changed(key).get(index, ())
-            if any(get_tracked(changed, field) != value for field, value in fields.items())
+            if fields.keys() & (self._find_effect(key).get(index) or set())
         }
 
-    def list_entry_keys(self, name: str, path: FieldPath) -> tuple[ExplainedSetting, ...]:
-        """Returns the keys of entries that a field repeats: `http`, the name of a port."""
-        return tuple(self.explainer.list_entry_keys(*self._read_fields(name, path)))
+    def explain_repeated_keys(self, name: str, path: FieldPath) -> tuple[ExplainedSetting, ...]:
+        """Explains the keys of entries that a field repeats: `http`, the name of a port."""
+        found = self.explainer.find_repeated_keys(*self._read_fields(name, path))
+        return tuple(key for _, key, _ in found)
 
     def _read_fields(self, name: str, path: FieldPath) -> tuple[int, dict[FieldPath, Any]]:
         """Returns the index of a manifest, and its values at or around a path by tracked path."""
@@ -122,10 +122,10 @@ class _ModelSettings:
             if is_leaf(value) and (field.is_within(found) or found.is_within(field))
         }
 
-    def _find_changed(self, key: str) -> dict[int, list[Mapping[str, Any]]]:
-        if key not in self._changed:
-            self._changed[key] = self.explainer.find_changed_objects(key)
-        return self._changed[key]
+    def _find_effect(self, key: str) -> dict[int, set[FieldPath] | None]:
+        if key not in self._effects:
+            self._effects[key] = self.explainer.find_effect(key)
+        return self._effects[key]
 
 
 class _PositionFinder:

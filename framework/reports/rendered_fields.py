@@ -41,7 +41,7 @@ from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.plan.patch.field_types import FieldType
-from framework.reports.effective_settings import RENAMED, Setting, is_valid
+from framework.reports.effective_settings import RENAMED, is_valid
 from framework.reports.explain import CANDIDATE, ExplainedSetting, Explainer, Source
 from framework.settings.base import Settings
 from framework.settings.environment import Environment
@@ -110,7 +110,7 @@ class FieldExplainer:
         self._explainer = Explainer(catalog, model)
         self._namespace = build_namespace(catalog.environment.namespace, catalog.stack.environment)
         self._environment_name = catalog.stack.environment
-        self._manifests = self._build(model, catalog.environment)
+        self.manifests = self._build(model, catalog.environment)
 
     def _build(self, model: CatalogModel, environment: Environment) -> tuple[Manifest, ...]:
         """Plans the model's objects and the Namespace that they are in."""
@@ -126,22 +126,30 @@ class FieldExplainer:
         Errors: UnknownNameError; UsageError if the key is not a valid path.
         """
         index, path = self.find_field(key)
-        manifest = self._manifests[index]
+        manifest = self.manifests[index]
         below, fields = _select_fields(manifest.object, path)
-        values = {tracked: field.value for tracked, field in fields.items()}
-        causes: dict[str, set[str]] = {tracked: set() for tracked in fields}
-        needs, adds = [], []
-        for setting, changed in self._list_effects(index, below, values):
-            if changed is None:
+        causes: dict[FieldPath, set[str]] = {tracked: set() for tracked in fields}
+        needs, adds = list[str](), list[str]()
+        for setting, effect in self._find_effects(index).items():
+            if effect is None:
                 needs.append(setting)
-            elif changed & fields.keys():
-                for tracked in changed & fields.keys():
-                    causes[tracked].add(setting)
-            elif changed:
+                continue
+            for tracked in effect & fields.keys():
+                causes[tracked].add(setting)
+            if effect.isdisjoint(fields) and any(field.is_within(below) for field in effect):
                 adds.append(setting)
-        entry_keys = self._attribute_names_to_keys(index, causes, values)
+        entry_keys: dict[str, ExplainedSetting] = {}
+        values = {tracked: field.value for tracked, field in fields.items()}
+        for entry, name, repeating in self.find_repeated_keys(index, values):
+            entry_keys[name.key] = name
+            for tracked in repeating:
+                # Removing the mapping that holds the key removes the field, but is not its cause.
+                others = {s for s in causes[tracked] if not f"{entry}.".startswith(f"{s}.")}
+                causes[tracked] = others | {name.key}
         found = {tracked: _without_parents(keys) for tracked, keys in causes.items()}
-        settings = self._explain_settings([*found.values(), needs], entry_keys)
+        named = dict.fromkeys(key for keys in (*found.values(), needs) for key in keys)
+        explained = self._explainer.explain_with_reads(named.keys() - entry_keys.keys())
+        settings = sorted((*explained, *entry_keys.values()), key=lambda setting: setting.key)
         secrets = {setting.key for setting in settings if setting.secret}
         return ExplainedFields(
             ObjectName(manifest.kind, manifest.object["metadata"].get("namespace"), manifest.name),
@@ -155,64 +163,71 @@ class FieldExplainer:
                 for tracked, field in fields.items()
             ),
             adds=tuple(sorted(adds)),
-            settings=settings,
+            settings=tuple(settings),
         )
-
-    @property
-    def manifests(self) -> tuple[Manifest, ...]:
-        """The manifests of the model and its Namespace."""
-        return self._manifests
 
     def list_written(self) -> tuple[str, ...]:
         """Returns the keys of the settings and sections that a file sets."""
         settings = self._explainer.settings.items()
         return tuple(key for key, (_, setting) in settings if not setting.default)
 
-    def find_changed_objects(self, key: str) -> dict[int, list[Mapping[str, Any]]]:
-        """Returns the objects that a setting changes, as they are then, by the index of their
-        manifest. An object that needs the setting is left out."""
-        changed: dict[int, list[Mapping[str, Any]]] = {}
-        needing = set()
-        for manifests in self._list_plans(*self._explainer.settings[key]):
-            for index, base in enumerate(self._manifests):
-                same = _find_same_object(manifests, base)
-                if same is None:
-                    needing.add(index)
-                elif same.object != base.object:
-                    changed.setdefault(index, []).append(same.object)
-        return {index: objects for index, objects in changed.items() if index not in needing}
+    def _find_effects(self, index: int) -> dict[str, set[FieldPath] | None]:
+        """Returns the fields of one manifest that each setting changes, and the model's name."""
+        renamed = replace(self._model, name=f"{self._model.name}x")
+        after = self._build(renamed, self._environment)[index]
+        return {
+            "name": {*_find_differing(self.manifests[index].object, after.object)},
+            **{key: self.find_effect(key).get(index, set()) for key in self._explainer.settings},
+        }
 
-    def list_entry_keys(
-        self, index: int, fields: Mapping[FieldPath, Any]
-    ) -> Iterator[ExplainedSetting]:
-        """Yields the keys of entries that a field repeats, such as the name of a port.
+    def find_effect(self, key: str) -> dict[int, set[FieldPath] | None]:
+        """Returns the fields that a setting changes, by the index of their manifest.
 
-        `fields` are the values of one manifest by their tracked paths.
+        The fields are tracked paths; None stands for an object that needs the setting.
         """
-        values = {str(value) for value in fields.values()}
+        source, setting = self._explainer.settings[key]
+        effect: dict[int, set[FieldPath] | None] = {}
+        for changed in setting.alternatives(source.settings):
+            manifests = self._plan(source, changed)
+            for index, base in enumerate(self.manifests if manifests is not None else ()):
+                same = _find_same_object(manifests or (), base)
+                if same is None:
+                    effect[index] = None
+                elif same.object != base.object:
+                    fields = effect.setdefault(index, set())
+                    if fields is not None:
+                        fields |= {*_find_differing(base.object, same.object)}
+        return effect
+
+    def find_repeated_keys(
+        self, index: int, fields: Mapping[FieldPath, Any]
+    ) -> Iterator[tuple[str, ExplainedSetting, set[FieldPath]]]:
+        """Yields the entries whose keys fields repeat, such as the name of a port.
+
+        Each comes with the explanation of its key, and with the fields. `fields` are the values of
+        one manifest by their tracked paths.
+        """
         for entry, (source, setting) in self._explainer.settings.items():
-            if setting.path[-1] not in values:
-                continue
-            changed = setting.rename_key(source.settings)
+            named = {f: value for f, value in fields.items() if setting.path[-1] in str(value)}
+            changed = setting.rename_key(source.settings) if named else None
             manifests = self._plan(source, changed) if changed else None
-            same = _find_same_object(manifests or (), self._manifests[index])
-            after = _flatten_renamed(same) if same is not None else {}
-            if any(after.get(str(field), value) != value for field, value in fields.items()):
-                yield self._explainer.explain_key(entry)
+            same = _find_same_object(manifests or (), self.manifests[index])
+            if same is None:
+                continue
+            # List items are tracked by their names, so the renamed key is in the paths as well.
+            after = {
+                str(tracked).replace(RENAMED, ""): value
+                for tracked, _, value in walk_tracked(same.object)
+                if is_leaf(value)
+            }
+            if repeating := {f for f, value in named.items() if after.get(str(f), value) != value}:
+                yield entry, self._explainer.explain_key(entry), repeating
 
     def explain_settings(self, keys: Iterable[str]) -> tuple[ExplainedSetting, ...]:
         """Explains settings, without those of which another one is a part."""
         shown = _without_parents([*keys])
         settings = self._explainer.explain_with_reads(shown)
         return tuple(setting for setting in settings if setting.key in shown)
-
-    def _explain_settings(
-        self, keys: Iterable[Iterable[str]], entry_keys: Mapping[str, ExplainedSetting]
-    ) -> tuple[ExplainedSetting, ...]:
-        """Explains settings, those that they read, and the keys of entries; sorted by key."""
-        named = dict.fromkeys(key for group in keys for key in group if key not in entry_keys)
-        settings = [*self._explainer.explain_with_reads(named), *entry_keys.values()]
-        return tuple(sorted(settings, key=lambda setting: setting.key))
 
     def find_field(self, key: str) -> tuple[int, FieldPath]:
         """Returns the index of the manifest that a key begins with, and the path in it.
@@ -225,7 +240,7 @@ class FieldExplainer:
             path = FieldPath.parse(text)
         except FieldPathError as error:
             raise UsageError(f"KEY={key}: {error}") from error
-        for index, manifest in enumerate(self._manifests):
+        for index, manifest in enumerate(self.manifests):
             if manifest.kind != kind or name not in ("", manifest.name, manifest.logical_name):
                 continue
             paths = (path, FieldPath((*_POD_SPEC.steps, *path.steps)))
@@ -237,61 +252,9 @@ class FieldExplainer:
                     return index, candidate
             known = [f"{head}.{known}" for known, _ in walk(manifest.object)]
             raise UnknownNameError("field", key, known)
-        known = [m.kind for m in self._manifests]
-        known += [f"{m.kind}/{m.name}" for m in self._manifests if known.count(m.kind) > 1]
+        known = [m.kind for m in self.manifests]
+        known += [f"{m.kind}/{m.name}" for m in self.manifests if known.count(m.kind) > 1]
         raise UnknownNameError("object", head, set(known))
-
-    def _list_effects(
-        self, index: int, below: FieldPath, before: Mapping[str, Any]
-    ) -> Iterator[tuple[str, set[str] | None]]:
-        """Yields, for every setting, the fields that it changes; None if the object disappears.
-
-        Only the fields within the tracked path `below` are compared.
-        """
-        base = self._manifests[index]
-        renamed = replace(self._model, name=f"{self._model.name}x")
-        after = self._build(renamed, self._environment)[index]
-        yield "name", _find_differing_paths(before, _flatten(after.object, below))
-        for key, (source, setting) in self._explainer.settings.items():
-            differing: set[str] = set()
-            for manifests in self._list_plans(source, setting):
-                same = _find_same_object(manifests, base)
-                if same is None:
-                    yield key, None
-                    break
-                if same.object != base.object:
-                    differing |= _find_differing_paths(before, _flatten(same.object, below))
-            else:
-                yield key, differing
-
-    def _attribute_names_to_keys(
-        self, index: int, causes: dict[str, set[str]], before: Mapping[str, Any]
-    ) -> dict[str, ExplainedSetting]:
-        """Attributes the fields that repeat the name of an entry to its key, in `causes`.
-
-        Before, such a field is attributed to the mapping that holds the key, because removing the
-        mapping removes the field. Returns the explanation of each key by "the key http of ports".
-        """
-        entry_keys: dict[str, ExplainedSetting] = {}
-        for entry, (source, setting) in self._explainer.settings.items():
-            changed = setting.rename_key(source.settings)
-            manifests = self._plan(source, changed) if changed else None
-            same = _find_same_object(manifests or (), self._manifests[index])
-            if same is None:
-                continue
-            after = _flatten_renamed(same)
-            for field in before.keys() & after.keys():
-                if before[field] != after[field] and setting.path[-1] in str(before[field]):
-                    key = self._explainer.explain_key(entry)
-                    entry_keys[key.key] = key
-                    others = {s for s in causes[field] if not f"{entry}.".startswith(f"{s}.")}
-                    causes[field] = others | {key.key}
-        return entry_keys
-
-    def _list_plans(self, source: Source, setting: Setting) -> Iterator[tuple[Manifest, ...]]:
-        for changed in setting.alternatives(source.settings):
-            if (manifests := self._plan(source, changed)) is not None:
-                yield manifests
 
     def _plan(self, source: Source, changed: Settings) -> tuple[Manifest, ...] | None:
         """Returns the manifests with other settings of one source; None if they cannot be built."""
@@ -316,14 +279,14 @@ class FieldExplainer:
 
 def _select_fields(
     manifest: Mapping[str, Any], path: FieldPath
-) -> tuple[FieldPath, dict[str, _Field]]:
+) -> tuple[FieldPath, dict[FieldPath, _Field]]:
     """Returns the tracked path of a printed path, and the fields at or below it by tracked path."""
     below, fields = path, {}
     for tracked, field, value in walk_tracked(manifest):
         if field == path:
             below = tracked
         if field.is_within(path) and is_leaf(value):
-            fields[str(tracked)] = _Field(field, value)
+            fields[tracked] = _Field(field, value)
     return below, fields
 
 
@@ -352,19 +315,6 @@ def walk_tracked(
             yield from walk_tracked(item, tracked_item, path.child(step))
 
 
-def get_tracked(value: Any, path: FieldPath) -> Any:
-    """Returns the value at a tracked path, MISSING if there is none."""
-    for depth, step in enumerate(path.steps):
-        if isinstance(value, Mapping):
-            value = value.get(str(step), MISSING)
-        elif isinstance(value, list):
-            steps = _track_items(value, name_items(FieldPath(path.steps[:depth]), value))
-            value = value[steps.index(step)] if step in steps else MISSING
-        else:
-            return MISSING
-    return value
-
-
 def _track_items(items: Sequence[Any], steps: Sequence[Step]) -> list[Step]:
     names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
     has_names = None not in names and len(set(names)) == len(names)
@@ -376,20 +326,23 @@ def is_leaf(value: Any) -> bool:
     return not isinstance(value, Mapping | list) or not value
 
 
-def _flatten(manifest: Mapping[str, Any], below: FieldPath) -> dict[str, Any]:
-    """Returns every single value at or below a tracked path, by its tracked path."""
-    return {
-        str(tracked): value
-        for tracked, _, value in walk_tracked(manifest)
-        if is_leaf(value) and tracked.is_within(below)
-    }
+def _find_differing(old: Any, new: Any, path: FieldPath = ROOT) -> Iterator[FieldPath]:
+    """Yields the tracked path of every single value that differs, or that only one side has."""
+    if old == new:
+        return
+    if any(is_leaf(side) and side is not MISSING for side in (old, new)):
+        yield path
+    before, after = _list_children(old, path), _list_children(new, path)
+    for step in before.keys() | after.keys():
+        below = path.child(step)
+        yield from _find_differing(before.get(step, MISSING), after.get(step, MISSING), below)
 
 
-def _flatten_renamed(manifest: Manifest) -> dict[str, Any]:
-    """Flattens a manifest with a renamed key as if the key had its old name in the paths."""
-    # List items are identified by their names, so the renamed key is in the paths as well.
-    renamed = _flatten(manifest.object, ROOT).items()
-    return {path.replace(RENAMED, ""): value for path, value in renamed}
+def _list_children(value: Any, path: FieldPath) -> Mapping[Step, Any]:
+    """Returns the children of a mapping or list by their tracked steps; {} for a single value."""
+    if isinstance(value, list):
+        return dict(zip(_track_items(value, name_items(path, value)), value, strict=True))
+    return value if isinstance(value, Mapping) else {}
 
 
 def _locate(manifest: Mapping[str, Any], path: FieldPath) -> FieldPath | None:
@@ -421,14 +374,6 @@ def _is_kubernetes_field(kind: str, path: FieldPath) -> bool:
 def _find_same_object(manifests: tuple[Manifest, ...], base: Manifest) -> Manifest | None:
     identity = (base.kind, base.logical_name)
     return next((m for m in manifests if (m.kind, m.logical_name) == identity), None)
-
-
-def _find_differing_paths(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    return {
-        path
-        for path in before.keys() | after.keys()
-        if before.get(path, MISSING) != after.get(path, MISSING)
-    }
 
 
 def _without_parents(keys: set[str] | list[str]) -> tuple[str, ...]:
