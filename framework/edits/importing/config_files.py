@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from framework.edits.importing.containers import unused_name
+from framework.edits.importing.containers import list_containers, unused_name
 from framework.settings.reserved import CONFIG_VOLUME, MODEL_CONTAINER, config_volume
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def translate_volume_names(result: Translation) -> None:
     """Renames the volumes that have a name which the framework uses for `config.files`."""
     volumes = result.pod.get("volumes") or []
-    reserved = {config_volume(str(container["name"])) for container in _containers(result)}
+    reserved = {config_volume(str(container["name"])) for container in list_containers(result.pod)}
     for volume in volumes:
         if volume.get("name") in reserved:
             taken = [*reserved, *(other.get("name") for other in volumes)]
@@ -28,14 +28,10 @@ def _rename_volume(result: Translation, volume: dict[str, Any], name: str) -> No
     before = volume["name"]
     result.rename("volume", before, name)
     volume["name"] = name
-    for container in _containers(result):
+    for container in list_containers(result.pod):
         for mount in container.get("volumeMounts") or ():
             if mount.get("name") == before:
                 mount["name"] = name
-
-
-def _containers(result: Translation) -> list[dict[str, Any]]:
-    return [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
 
 
 def take_configs(result: Translation) -> None:
@@ -47,7 +43,7 @@ def take_configs(result: Translation) -> None:
         volume, reason = _find_config_volume(result, source)
         mounting = [
             str(container["name"])
-            for container in _containers(result)
+            for container in list_containers(result.pod)
             for mount in container.get("volumeMounts") or ()
             if volume is not None and mount.get("name") == volume["name"]
         ]

@@ -41,6 +41,11 @@ _SAME_NAME = (
 )  # fmt: skip
 
 
+def list_containers(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns all containers of a Pod, the init containers last."""
+    return [*pod["containers"], *(pod.get("initContainers") or ())]
+
+
 def read_process(container: Mapping[str, Any]) -> Settings:
     """Returns the settings that all containers have: command, variables, ports and resources."""
     settings: Settings = {key: container[key] for key in _SAME_NAME if key in container}

@@ -15,7 +15,7 @@ from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import without_nulls
 from framework.core.redaction import find_secret_texts, is_secret, redact_value
 from framework.edits.importing.comparison import remove_at
-from framework.edits.importing.containers import SECURITY, Settings
+from framework.edits.importing.containers import SECURITY, Settings, list_containers
 from framework.edits.importing.entry import add_missing, build_settings, diff_settings, render_entry
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.profiles import (
@@ -338,9 +338,8 @@ def _render_text(imported: Imported, entry: Mapping[str, Any]) -> str:
 
 def _find_secrets(workload: Workload) -> tuple[str, ...]:
     """Returns the variables whose plain value looks like a secret, with their container."""
-    pod = workload.pod
     found = []
-    for container in (*(pod.get("initContainers") or ()), *pod["containers"]):
+    for container in list_containers(workload.pod):
         for variable in container.get("env") or ():
             name, value = str(variable.get("name")), variable.get("value")
             if value and is_secret((name,), str(value)):

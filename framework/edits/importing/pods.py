@@ -9,6 +9,7 @@ from framework.core.diagnostics import KeyPath
 from framework.edits.importing.config_files import find_config_mount
 from framework.edits.importing.containers import (
     Settings,
+    list_containers,
     name_mounts,
     read_extra_container,
     read_image,
@@ -161,7 +162,7 @@ def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Set
     mounts: dict[str, Settings] = {}
     others: list[tuple[str, Settings]] = []
     folder = (find_config_mount(main) or {}).get("mountPath")
-    reserved = {config_volume(str(container["name"])) for container in _all_containers(pod)}
+    reserved = {config_volume(str(container["name"])) for container in list_containers(pod)}
     for name, mount in read_mounts(main):
         if name == CONFIG_VOLUME and mount["path"] == folder:
             continue
@@ -170,7 +171,7 @@ def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Set
         else:
             mounts[name] = mount
     settings["mounts"] = name_mounts(others)
-    mounted = {name for c in _all_containers(pod) for name, _ in read_mounts(c)}
+    mounted = {name for c in list_containers(pod) for name, _ in read_mounts(c)}
     settings["volumes"] = volumes = {}
     for volume in pod.get("volumes") or ():
         name = str(volume.get("name"))
@@ -184,10 +185,6 @@ def _read_volumes(pod: Mapping[str, Any], main: Mapping[str, Any], settings: Set
         if name not in mounted:
             source["injected"] = True
         volumes[name] = source
-
-
-def _all_containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*pod["containers"], *(pod.get("initContainers") or ())]
 
 
 def _read_source(volume: Mapping[str, Any]) -> Settings:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from framework.edits.importing.containers import Settings
+from framework.edits.importing.containers import Settings, unused_name
 
 # The cost of a line of an entry. Overriding a value of a profile costs more than a new value, and
 # removing one costs most: if many values of a profile must be undone, it is the wrong profile.
@@ -83,12 +83,4 @@ def name_profile(shared: Settings, taken: Sequence[str]) -> str:
     repository = str((shared.get("image") or {}).get("repository", ""))
     words = "".join(c if c.isalnum() else "-" for c in repository.rpartition("/")[2].lower())
     name = words.strip("-") if words[:1].isalpha() else "imported"
-    return next(n for n in _numbered(name[:50]) if n not in taken)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1
+    return unused_name(name[:50], taken)

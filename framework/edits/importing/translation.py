@@ -15,7 +15,7 @@ from typing import Any
 
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.config_files import take_configs, translate_volume_names
-from framework.edits.importing.containers import unused_name
+from framework.edits.importing.containers import list_containers, unused_name
 from framework.edits.importing.manifests import Source
 from framework.edits.importing.workloads import (
     NO_SETTING,
@@ -301,7 +301,7 @@ def _translate_ports(result: Translation) -> None:
     ports = result.main.setdefault("ports", [])
     elsewhere = {
         str(value)
-        for container in result.pod["containers"] + (result.pod.get("initContainers") or [])
+        for container in list_containers(result.pod)
         if container is not result.main
         for port in container.get("ports") or ()
         for value in (port.get("containerPort"), port.get("name"))
@@ -356,8 +356,7 @@ def _name_port(
 
 def _name_other_ports(result: Translation) -> None:
     """Names the ports of the other containers, which are listed by name."""
-    containers = [*result.pod["containers"], *(result.pod.get("initContainers") or ())]
-    ports = [port for container in containers for port in container.get("ports") or ()]
+    ports = [p for container in list_containers(result.pod) for p in container.get("ports") or ()]
     taken = {port.get("name") for port in ports}
     for port in ports:
         name = f"port-{port.get('containerPort')}"

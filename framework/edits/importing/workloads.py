@@ -11,6 +11,13 @@ from framework.edits.importing.manifests import Source
 NO_SETTING = "a model has no setting for this kind"
 # KEDA makes a HorizontalPodAutoscaler from each.
 SCALED_OBJECT = "ScaledObject"
+# The kinds whose objects belong to a Deployment by their fields.
+_KINDS = frozenset(
+    {
+        "ConfigMap", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy",
+        "PersistentVolumeClaim", "PodDisruptionBudget", SCALED_OBJECT, "Service", "ServiceAccount",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +60,12 @@ class Grouping:
 
 def pod_of(deployment: Source) -> Mapping[str, Any]:
     """Returns the spec of a Deployment's Pods; empty where the manifest has none."""
-    return get_mapping(_template(deployment), "spec")
+    return get_mapping(deployment.object, "spec", "template", "spec")
 
 
 def pod_labels(deployment: Source) -> Mapping[str, str]:
     """Returns the labels of a Deployment's Pods."""
-    return get_mapping(_template(deployment), "metadata", "labels")
-
-
-def _template(deployment: Source) -> Mapping[str, Any]:
-    return get_mapping(deployment.object, "spec", "template")
+    return get_mapping(deployment.object, "spec", "template", "metadata", "labels")
 
 
 def get_mapping(value: Any, *path: str) -> Mapping[str, Any]:
@@ -102,7 +105,7 @@ def _leftover_reason(
 ) -> str:
     if source.kind == "Secret":
         return "secrets stay outside the catalog; the model refers to it by name"
-    if source.kind not in _RULES:
+    if source.kind not in _KINDS:
         return NO_SETTING
     if not owners:
         return "no Deployment of these files refers to it, or is selected by it"
@@ -127,7 +130,7 @@ def _is_beside(
     A ServiceMonitor in the file of one Deployment belongs to it, although nothing refers to it. A
     file without a Deployment counts as one with all Deployments.
     """
-    if source.kind in _RULES or source.kind in ("Secret", "Namespace"):
+    if source.kind in _KINDS or source.kind in ("Secret", "Namespace"):
         return False
     file = source.position.path
     here = [d for d in deployments if d.position.path == file] or list(deployments)
@@ -139,70 +142,39 @@ def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[So
     # any.
     if source.namespace and deployment.namespace and source.namespace != deployment.namespace:
         return False
-    rule = _RULES.get(source.kind)
-    return rule is not None and rule(source, deployment, owners)
+    pod, spec = pod_of(deployment), get_mapping(source.object, "spec")
+    match source.kind:
+        case "Service":
+            return _selects(get_mapping(spec, "selector"), deployment)
+        case "PodDisruptionBudget":
+            return _selects(get_mapping(spec, "selector", "matchLabels"), deployment)
+        case "NetworkPolicy":
+            return _selects(get_mapping(spec, "podSelector", "matchLabels"), deployment)
+        case "HorizontalPodAutoscaler" | "ScaledObject":
+            target = get_mapping(spec, "scaleTargetRef")
+            # KEDA scales a Deployment where no kind is given.
+            kind = target.get("kind", "Deployment")
+            return bool(kind == "Deployment" and target.get("name") == deployment.name)
+        case "Ingress":
+            own = [s for s, found in owners.items() if found == [deployment]]
+            services = {s.name for s in own if s.kind == "Service"}
+            return not services.isdisjoint(backend_services(source.object))
+        case "PersistentVolumeClaim":
+            claims = [get_mapping(v, "persistentVolumeClaim") for v in _items(pod.get("volumes"))]
+            return source.name in [claim.get("claimName") for claim in claims]
+        case "ServiceAccount":
+            # The second is the old name of the field, which servers still write.
+            return source.name in (pod.get("serviceAccountName"), pod.get("serviceAccount"))
+        case "ConfigMap":
+            return source.name in _config_maps(pod)
+    return False
 
 
-def _selects(selector: Any, deployment: Source) -> bool:
-    """Returns True if the selector matches the labels of the Pods; an empty one matches none."""
-    wanted = selector if isinstance(selector, Mapping) else {}
+def _selects(wanted: Mapping[str, Any], deployment: Source) -> bool:
+    """Returns True if the labels of the Pods match; an empty selector matches none."""
     labels = pod_labels(deployment)
     # An empty selector of a Service selects no Pods: its Endpoints are written by hand.
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
-
-
-def _match_labels(*path: str) -> Any:
-    def rule(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
-        selector: Any = source.object
-        for key in path:
-            selector = selector.get(key) if isinstance(selector, Mapping) else None
-        return _selects(selector, deployment)
-
-    return rule
-
-
-def _targets(source: Source, deployment: Source, owners: Any) -> bool:
-    target = get_mapping(source.object, "spec", "scaleTargetRef")
-    # KEDA scales a Deployment where no kind is given.
-    kind = target.get("kind", "Deployment")
-    return kind == "Deployment" and target.get("name") == deployment.name
-
-
-def _routes(source: Source, deployment: Source, owners: Mapping[Source, list[Source]]) -> bool:
-    services = {
-        s.name for s, found in owners.items() if s.kind == "Service" and found == [deployment]
-    }
-    return bool(services & set(backend_services(source.object)))
-
-
-def _mounts(source: Source, deployment: Source, owners: Any) -> bool:
-    return any(
-        get_mapping(volume, "persistentVolumeClaim").get("claimName") == source.name
-        for volume in _items(pod_of(deployment).get("volumes"))
-    )
-
-
-def _runs_as(source: Source, deployment: Source, owners: Any) -> bool:
-    pod = pod_of(deployment)
-    # The second is the old name of the field, which servers still write.
-    return source.name in (pod.get("serviceAccountName"), pod.get("serviceAccount"))
-
-
-def _reads(source: Source, deployment: Source, owners: Any) -> bool:
-    return source.name in set(_config_maps(pod_of(deployment)))
-
-
-_RULES = {
-    "Service": _match_labels("spec", "selector"),
-    "PodDisruptionBudget": _match_labels("spec", "selector", "matchLabels"),
-    "NetworkPolicy": _match_labels("spec", "podSelector", "matchLabels"),
-    "HorizontalPodAutoscaler": _targets,
-    SCALED_OBJECT: _targets,
-    "Ingress": _routes,
-    "PersistentVolumeClaim": _mounts,
-    "ServiceAccount": _runs_as,
-    "ConfigMap": _reads,
-}
 
 
 def backend_services(ingress: Mapping[str, Any]) -> Iterator[str]:
