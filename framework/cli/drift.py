@@ -18,7 +18,6 @@ from framework.core.exit_codes import ExitCode
 from framework.core.git import find_prefix
 from framework.core.stack import Stack
 from framework.drift import DriftReport, Finding, find_drift
-from framework.drift.fingerprint import with_fingerprint
 from framework.drift.refresh import build_refresh_verdict
 from framework.drift.returned import warn_about_returned
 from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
@@ -125,7 +124,7 @@ def compare_session(
     accepts_recreated: bool = False,
     check_refresh: Callable[[], Mapping[str, RefreshedRecord]] = dict,
 ) -> DriftReport:
-    """Compares the recorded objects with their cluster; the findings have their ids."""
+    """Compares the recorded objects with their cluster."""
     # With MODEL= the findings are selected afterwards, for the reason in `read_recorded`.
     selected = session.request.components
     report = find_drift(
@@ -144,11 +143,10 @@ def compare_session(
         report,
         warnings=warnings,
         findings=tuple(
-            with_fingerprint(report.stack, finding)
+            finding
             for finding in report.findings
             if selected is None or _concerns(finding, selected, recorded)
         ),
-        accepted=tuple(with_fingerprint(report.stack, finding) for finding in report.accepted),
         uncompared=tuple(
             finding
             for finding in report.uncompared

@@ -24,7 +24,7 @@ from framework.drift.foreign import (
     find_scale_target,
     name_autoscalers,
 )
-from framework.drift.report import DriftReport, Finding, FindingKind, Unread
+from framework.drift.report import DriftReport, Finding, FindingKind, Unread, build_id
 from framework.drift.sources import add_sources
 from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
 from framework.engines.clusters import (
@@ -82,10 +82,11 @@ def find_drift(
     unscaled = find_unknown_ranges(compared, desired, recorded.own)
     unknown = _describe_unknown(unscaled, foreign.undecided, request.stack)
     other_errors = {str(error) for _, error in errors} - foreign.described
+    findings.sort(key=_sort_key)
     hidden = (Unread(finding.object_kind, finding.object) for finding in uncompared)
     unread = (*_list_unread([obj for obj, _ in errors], unscaled), *foreign.unread, *hidden)
     drift, accepted, warnings = apply_accept_rules(
-        sorted(findings, key=_sort_key),
+        [replace(found, id=build_id(request.stack, found)) for found in findings],
         request.plan.accept if request.plan else (),
         today or datetime.now(UTC).date(),
         unread=unread,

@@ -9,7 +9,7 @@ warning. A finding that only such a line named counts as new.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from framework.drift.grouping import Danger, find_danger
-from framework.drift.report import DriftReport, Finding, FindingKind, Unread
+from framework.drift.report import DriftReport, Finding, FindingKind
 from framework.drift.run import DriftRun, Verdict, find_verdict
 
 HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
@@ -107,11 +107,12 @@ class History:
 
     def find_first_checks(self, stack: str) -> Mapping[str, datetime]:
         """Returns the time of the first check that found each open finding, by its id."""
-        return {past.id: past.since for past in _find_open(self.list_checks(stack))}
+        return {past.id: past.since for past in self.find_open(stack)}
 
     def find_open(self, stack: str) -> tuple[PastFinding, ...]:
         """Returns the open findings of a stack, with those that the last check could not read."""
-        return tuple(_find_open(self.list_checks(stack)))
+        checks = reversed(self.list_checks(stack))
+        return next((e.open_findings for e in checks if e.open_findings is not None), ())
 
     def find_last_complete(self, stack: str) -> datetime | None:
         """Returns the time of the last complete check of a stack, None if there was none."""
@@ -138,16 +139,10 @@ class History:
         before = replace(self, entries=tuple(_correct_clocks(self.entries, run.checked)))
         entries = [*before.entries, *(before._build_entry(report) for report in run.reports)]
         for failed in run.failed:
-            open_findings = _find_open(before.list_checks(failed.stack.name))
-            entries.append(
-                HistoryEntry(
-                    failed.stack.name,
-                    run.checked,
-                    Verdict.FAILED,
-                    differences=0,
-                    open_findings=tuple(open_findings),
-                )
-            )
+            name = failed.stack.name
+            still_open = before.find_open(name)
+            entry = HistoryEntry(name, run.checked, Verdict.FAILED, 0, open_findings=still_open)
+            entries.append(entry)
         return replace(self, entries=tuple(_trim(entries)))
 
     def with_other_stacks(self, current: History, run: DriftRun) -> History:
@@ -162,7 +157,7 @@ class History:
         return replace(self, entries=tuple(sorted(entries, key=lambda entry: entry.checked)))
 
     def _build_entry(self, report: DriftReport) -> HistoryEntry:
-        before = {past.id: past for past in _find_open(self.list_checks(report.stack.name))}
+        before = {past.id: past for past in self.find_open(report.stack.name)}
         # Accepted findings too: one whose rule expires was found long ago.
         found = [*report.findings, *report.accepted]
         open_findings = {
@@ -174,7 +169,14 @@ class History:
         ]
         gone = [past for past in before.values() if past.id not in open_findings]
         # What was not looked at may still be there.
-        hidden = list_hidden(gone, report.unread)
+        hidden = [
+            past
+            for past in gone
+            if any(
+                part.hides(past.object_kind, past.object, past.change, past.field)
+                for part in report.unread
+            )
+        ]
         open_findings |= {past.id: past for past in hidden}
         gone = [past for past in gone if past not in hidden]
         dangers: dict[str, int] = {}
@@ -213,18 +215,6 @@ def _build_past(finding: Finding, before: PastFinding | None, checked: datetime)
         danger=find_danger(finding),
         accepted=finding.accepted_by is not None,
     )
-
-
-def list_hidden(past: Iterable[PastFinding], unread: Collection[Unread]) -> list[PastFinding]:
-    """Returns the findings of earlier checks whose objects a check could not read."""
-    return [
-        finding
-        for finding in past
-        if any(
-            part.hides(finding.object_kind, finding.object, finding.change, finding.field)
-            for part in unread
-        )
-    ]
 
 
 def describe_finding(finding: Finding) -> str:
@@ -295,11 +285,6 @@ def _not_after(entry: HistoryEntry, checked: datetime) -> HistoryEntry:
         open_findings = (replace(p, since=min(p.since, entry.checked)) for p in entry.open_findings)
         entry = replace(entry, open_findings=tuple(open_findings))
     return entry
-
-
-def _find_open(entries: Sequence[HistoryEntry]) -> Sequence[PastFinding]:
-    named = (entry.open_findings for entry in reversed(entries) if entry.open_findings is not None)
-    return next(named, ())
 
 
 def _trim(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,6 +14,9 @@ from framework.core.commands import make_command
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule
 from framework.core.stack import Stack
+
+ID_LENGTH = 12
+"""Hexadecimal digits in the id of a finding."""
 
 
 class FindingKind(StrEnum):
@@ -78,7 +83,7 @@ class Finding:
     list_is_pending: bool = False
     """The files changed this list since the last `up`."""
     id: str = ""
-    """The fingerprint, which is the same in every night and on every machine."""
+    """See `build_id`."""
 
     @property
     def object_kind(self) -> str:
@@ -89,6 +94,18 @@ class Finding:
     def label(self) -> str:
         """The kind and the name of the object: `Deployment ml-prod/ranker`."""
         return f"{self.object_kind} {self.object}"
+
+
+def build_id(stack: Stack, finding: Finding) -> str:
+    """Returns the id of a finding: the same in every night and on every machine.
+
+    Values, times and UIDs are left out, because the next night would change them: a field that
+    somebody sets again is the same finding, and so is an object that is recreated again.
+    """
+    # As JSON, because a separator could be a part of a path.
+    parts = [stack.name, finding.kind.value, finding.type, finding.object, finding.path]
+    # Of 100,000 findings two are equal in so many digits with a probability of 2 in 100,000.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:ID_LENGTH]
 
 
 @dataclass(frozen=True)

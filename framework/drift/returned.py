@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from framework.core.suggestions import list_names
 from framework.drift.grouping import parse_time
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, FindingKind
 
 # A controller reacts within seconds. A person rarely changes a field so soon after an `up`.
 _AT_ONCE = timedelta(minutes=1)
@@ -41,34 +41,25 @@ def warn_about_returned(report: DriftReport, since: Mapping[str, datetime]) -> D
     returned: dict[_Key, list[str]] = {}
     proven: set[_Key] = set()
     for finding in report.findings:
-        has_returned = _has_returned(finding, since.get(finding.id))
-        if finding.manager and (has_returned or _may_return(finding)):
+        applied, written = parse_time(finding.applied), parse_time(finding.time)
+        if not finding.manager or not finding.path or applied is None or written is None:
+            continue
+        # The times of managedFields have whole seconds, and a controller reacts within one. If the
+        # value was written before `up` in that second, `up` has put it back, and it is not a
+        # finding.
+        if written < applied:
+            continue
+        first = since.get(finding.id)
+        has_returned = first is not None and first < applied
+        is_person = _INTERACTIVE.match(finding.manager)
+        if has_returned or (not is_person and written <= applied + _AT_ONCE):
             key = finding.manager, finding.kind, finding.path
             returned.setdefault(key, []).append(finding.label)
             proven |= {key} if has_returned else set()
     warnings = [
         _describe(key, names, is_proven=key in proven) for key, names in sorted(returned.items())
     ]
-    return replace(report, warnings=(*report.warnings, *warnings)) if warnings else report
-
-
-def _has_returned(finding: Finding, first: datetime | None) -> bool:
-    """Returns True if the finding was known before the last `up`, and was written after it."""
-    applied, written = parse_time(finding.applied), parse_time(finding.time)
-    if first is None or applied is None or written is None or not finding.path:
-        return False
-    # The times of managedFields have whole seconds, and a controller reacts within one. If the
-    # value was written before `up` in that second, `up` has put it back, and it is not a finding.
-    return first < applied <= written
-
-
-def _may_return(finding: Finding) -> bool:
-    """Returns True if something other than a person wrote the field soon after the last `up`."""
-    applied, written = parse_time(finding.applied), parse_time(finding.time)
-    if applied is None or written is None or not finding.path:
-        return False
-    is_person = _INTERACTIVE.match(finding.manager)
-    return not is_person and applied <= written <= applied + _AT_ONCE
+    return replace(report, warnings=(*report.warnings, *warnings))
 
 
 def _describe(key: _Key, names: list[str], *, is_proven: bool) -> str:

@@ -10,9 +10,8 @@ from typing import Any
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule
 from framework.core.stack import Stack
-from framework.drift.fingerprint import with_fingerprint
 from framework.drift.history import History
-from framework.drift.report import DriftReport, Finding, FindingKind
+from framework.drift.report import DriftReport, Finding, FindingKind, build_id
 from framework.drift.run import DriftRun, FailedStack
 
 CHECKED = datetime(2026, 11, 23, 3, 0, 12, tzinfo=UTC)
@@ -36,7 +35,7 @@ def build_finding(
     model = more.pop("model", object.rpartition("/")[2])
     urn = "" if kind is FindingKind.FOREIGN else f"urn:pulumi:prod::modelcatalog::{type}::{model}"
     finding = Finding(kind, type, object, urn=urn, model=model, path=path, **more)
-    return with_fingerprint(PROD, finding)
+    return replace(finding, id=build_id(PROD, finding))
 
 
 def _list_findings() -> Iterator[Finding]:

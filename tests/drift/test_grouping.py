@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from framework.core.stack import Stack
-from framework.drift.fingerprint import LENGTH, build_fingerprint
 from framework.drift.grouping import Danger, find_danger, group_findings
-from framework.drift.report import Finding, FindingKind
+from framework.drift.report import ID_LENGTH, Finding, FindingKind, build_id
 from tests.drift.sample_run import DEPLOYMENT, PROD, build_finding, build_report
 
 SERVICE = "kubernetes:core/v1:Service"
@@ -145,18 +144,18 @@ def test_foreign_workload_endangers_serving_if_it_touches_a_model(touches: str) 
     assert find_danger(finding) is (Danger.SERVING if touches else Danger.SETTING)
 
 
-def test_fingerprint_ignores_values_times_and_who() -> None:
+def test_id_ignores_values_times_and_who() -> None:
     finding = set_env("a", "2026-11-22T17:40:00Z")
     other = replace(
         finding, live="2", manager="k9s", time="2026-11-25T00:00:00Z", urn="urn:x", note="again"
     )
-    assert build_fingerprint(PROD, other) == build_fingerprint(PROD, finding)
+    assert build_id(PROD, other) == build_id(PROD, finding)
     # Written out: a finding accepted by one version must be found by the next one.
-    assert build_fingerprint(PROD, finding) == "a57533540dcb"
+    assert build_id(PROD, finding) == "a57533540dcb"
 
 
 @pytest.mark.parametrize("kind", FindingKind)
-def test_fingerprint_tells_kinds_objects_fields_and_stacks_apart(kind: FindingKind) -> None:
+def test_id_tells_kinds_objects_fields_and_stacks_apart(kind: FindingKind) -> None:
     finding = Finding(kind, DEPLOYMENT, "ml/a", path="spec.replicas")
     others = [
         *(replace(finding, kind=other) for other in FindingKind if other is not kind),
@@ -165,17 +164,17 @@ def test_fingerprint_tells_kinds_objects_fields_and_stacks_apart(kind: FindingKi
         # Without a separator that paths cannot contain, these two would be equal.
         replace(finding, object="ml", path="a/spec.replicas"),
     ]
-    prints = {build_fingerprint(PROD, other) for other in others}
-    prints.add(build_fingerprint(Stack("prod", "prod-us"), finding))
+    prints = {build_id(PROD, other) for other in others}
+    prints.add(build_id(Stack("prod", "prod-us"), finding))
     assert len(prints) == len(others) + 1
-    assert build_fingerprint(PROD, finding) not in prints
+    assert build_id(PROD, finding) not in prints
 
 
-def test_fingerprints_of_a_hundred_thousand_findings_are_distinct() -> None:
+def test_ids_of_a_hundred_thousand_findings_are_distinct() -> None:
     prints = {
-        build_fingerprint(PROD, Finding(FindingKind.CHANGED, DEPLOYMENT, f"ml/m{i}", path=path))
+        build_id(PROD, Finding(FindingKind.CHANGED, DEPLOYMENT, f"ml/m{i}", path=path))
         for i in range(10_000)
         for path in ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
     }
     assert len(prints) == 100_000
-    assert {len(text) for text in prints} == {LENGTH}
+    assert {len(text) for text in prints} == {ID_LENGTH}
