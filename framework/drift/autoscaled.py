@@ -6,9 +6,8 @@ except 0: with 0 replicas it is switched off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from framework.core.field_paths import FieldPath
 from framework.drift.fields import DesiredObjects
@@ -31,10 +30,22 @@ def find_out_of_range(compared: Iterable[ComparedObject], desired: DesiredObject
     found: list[Finding] = []
     for item in compared:
         if item.recorded.kind == "HorizontalPodAutoscaler":
-            target = live.get(find_scale_target(_read_autoscaler(item)) or ("", ""))
-            found += _check(item, target)
+            # The recorded one if somebody has deleted it.
+            autoscaler = item.live.outputs if item.live else item.recorded.outputs
+            target = live.get(find_scale_target(autoscaler) or ("", ""))
+            if target is None:
+                continue
+            spec = autoscaler["spec"]
+            found += _check(
+                target,
+                (spec.get("minReplicas", 1), spec["maxReplicas"]),
+                f"HorizontalPodAutoscaler {item.recorded.id}",
+                at_zero="; at 0 the autoscaler is switched off" if item.live else "",
+                written=[str(entry.get("time", "")) for entry in entries(autoscaler)],
+                is_deleted=item.live is None,
+            )
         elif allowed := desired.find_external_range(item.recorded):
-            found += _check_external(item, allowed)
+            found += _check(item, allowed, "autoscaling, which is external")
     return found
 
 
@@ -60,57 +71,33 @@ def find_unknown_ranges(
     ]
 
 
-def _check_external(target: ComparedObject, allowed: tuple[int, int]) -> Iterator[Finding]:
-    """Yields a finding for a Deployment with `autoscaling.external` out of its own range."""
+def _check(
+    target: ComparedObject,
+    allowed: tuple[int, int],
+    autoscaler: str,
+    *,
+    at_zero: str = "",
+    written: Sequence[str] = (),
+    is_deleted: bool = False,
+) -> Iterator[Finding]:
+    """Yields a finding if the live replicas of an object are outside the `allowed` range.
+
+    `written` are the times at which somebody wrote the autoscaler. `at_zero` is added to the note
+    if there are 0 replicas.
+    """
     replicas = _read_replicas(target)
-    if replicas is None or allowed[0] <= replicas <= allowed[1]:
-        return
-    _, changed = _find_writer(target)
-    # A ScaledObject may still be at work. One that is not corrects nothing.
-    if replicas and _is_recent(changed):
-        return
     fewest, most = allowed
-    note = f"outside {fewest} to {most} of autoscaling, which is external"
-    yield _build_finding(target, fewest, replicas, note)
-
-
-def _read_autoscaler(item: ComparedObject) -> Mapping[str, Any]:
-    """Returns the live autoscaler; the recorded one if somebody has deleted it."""
-    return item.recorded.outputs if item.live is None else item.live.outputs
-
-
-def _check(autoscaler: ComparedObject, target: ComparedObject | None) -> Iterator[Finding]:
-    if target is None:
-        return
-    spec = _read_autoscaler(autoscaler)["spec"]
-    fewest, most = spec.get("minReplicas", 1), spec["maxReplicas"]
-    replicas = _read_replicas(target)
     if replicas is None or fewest <= replicas <= most:
         return
+    assert target.live is not None
+    entry = owner_of(target.live.outputs, _REPLICAS) or {}
+    manager, time = str(entry.get("manager", "")), str(entry.get("time", ""))
     # The autoscaler may still be at work: somebody has just changed the replicas, or its own range.
-    _, changed = _find_writer(target)
-    written = [str(e.get("time", "")) for e in entries(_read_autoscaler(autoscaler))]
-    is_live = autoscaler.live is not None
-    if replicas and is_live and _is_recent(max([changed, *written])):
+    changed = parse_time(max([time, *written]))
+    is_recent = changed is not None and datetime.now(UTC) - changed < _SETTLED
+    if replicas and is_recent and not is_deleted:
         return
-    note = f"outside {fewest} to {most} of HorizontalPodAutoscaler {autoscaler.recorded.id}"
-    note += "; at 0 the autoscaler is switched off" if is_live and replicas == 0 else ""
-    yield _build_finding(target, fewest, replicas, note)
-
-
-def _read_replicas(target: ComparedObject) -> int | None:
-    return ((target.live.outputs.get("spec") or {}).get("replicas")) if target.live else None
-
-
-def _find_writer(target: ComparedObject) -> tuple[str, str]:
-    """Returns the manager that wrote the replicas, and the time."""
-    entry = owner_of(target.live.outputs, _REPLICAS) if target.live else None
-    return (str(entry["manager"]), str(entry.get("time", ""))) if entry else ("", "")
-
-
-def _build_finding(target: ComparedObject, fewest: int, replicas: int, note: str) -> Finding:
-    manager, time = _find_writer(target)
-    return Finding(
+    yield Finding(
         kind=FindingKind.CHANGED,
         type=target.recorded.type,
         object=target.recorded.id,
@@ -122,10 +109,9 @@ def _build_finding(target: ComparedObject, fewest: int, replicas: int, note: str
         live=replicas,
         manager=manager,
         time=time,
-        note=note,
+        note=f"outside {fewest} to {most} of {autoscaler}{'' if replicas else at_zero}",
     )
 
 
-def _is_recent(time: str) -> bool:
-    parsed = parse_time(time)
-    return parsed is not None and datetime.now(UTC) - parsed < _SETTLED
+def _read_replicas(target: ComparedObject) -> int | None:
+    return ((target.live.outputs.get("spec") or {}).get("replicas")) if target.live else None

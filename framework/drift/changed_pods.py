@@ -14,7 +14,7 @@ from framework.core.suggestions import list_names
 from framework.drift.report import Finding, FindingKind
 from framework.kinds.kind import build_type_token
 from framework.kube.managed_fields import direct_entries, entries, field_paths, is_controller
-from framework.kube.objects import Object, is_terminating, object_name
+from framework.kube.objects import Object, object_name
 from framework.kube.owned_paths import OwnedPath, describe_path
 from framework.kube.patching import is_injected
 
@@ -28,12 +28,9 @@ def find_changed_pod(
     """Returns a finding if somebody changed the spec of a Pod after its controller had created it.
 
     For example, `kubectl debug` adds a container through a subresource, and `kubectl set image pod`
-    changes one. What a webhook added when the Pod was created belongs to the controller. Returns
-    none for a Pod that is being deleted: somebody may have deleted it for this reason. With
+    changes one. What a webhook added when the Pod was created belongs to the controller. With
     `may_resize`, a VerticalPodAutoscaler may change the resources in place.
     """
-    if is_terminating(pod):
-        return []
     creator = _find_creator(pod)
     written: dict[str, Mapping[str, Any]] = {}
     for entry in entries(pod):

@@ -40,6 +40,7 @@ from framework.kube.objects import (
     Object,
     group_of,
     is_terminating,
+    list_owners,
     object_name,
 )
 from framework.kube.ownership import OWN_PREFIX, belongs_to_release
@@ -193,9 +194,8 @@ class _Owners:
         """
         start, seen = obj, set[str]()
         while True:
-            references = obj["metadata"].get("ownerReferences") or ()
             # Not all operators mark themselves as the controller.
-            owner = min(references, key=lambda ref: not ref.get("controller"), default=None)
+            owner = min(list_owners(obj), key=lambda ref: not ref.get("controller"), default=None)
             if owner is None or owner["uid"] in seen:
                 return False
             seen.add(str(owner["uid"]))
@@ -247,16 +247,26 @@ def _find_in_namespace(
     foreign_pods = _find_touching_pods(objects, by_uid, stack)
     resized = find_resized(objects)
     for obj in objects:
-        owners = obj["metadata"].get("ownerReferences") or ()
+        kind, name = str(obj["kind"]), object_name(obj["metadata"])
+        references = list_owners(obj)
         # Without the right to list ReplicaSets, the Pods of all Deployments would look foreign.
-        if stack.owns(obj) or any(_identify_kind(owner) in failed for owner in owners):
+        if stack.owns(obj) or any(_identify_kind(owner) in failed for owner in references):
             continue
-        if obj["kind"] == "PersistentVolumeClaim" and _is_of_template(obj, claims):
+        # Somebody may have deleted a Pod because it was changed.
+        if is_terminating(obj) or (kind, obj["metadata"]["name"]) in MADE_BY_KUBERNETES:
             continue
-        if _belongs_to_somebody(obj, by_uid):
-            if obj["kind"] == "Pod" and stack.has(top := _find_top(obj, by_uid)):
+        if kind == "PersistentVolumeClaim" and _is_of_template(obj, claims):
+            continue
+        owners = {by_uid[ref["uid"]]["kind"] for ref in references if ref["uid"] in by_uid}
+        if owners:
+            # The owner is reported, if it is foreign.
+            if kind == "Pod" and stack.has(top := _find_top(obj, by_uid)):
                 _check_own_pod(found, stack, obj, top, resized, failed)
-            elif _is_made_for_owner(obj, by_uid):
+            elif owners & CREATORS.keys() and not any(
+                kind in CREATORS.get(owner, ()) for owner in owners
+            ):
+                # Somebody made it for a workload that creates no such objects itself. For example,
+                # a controller creates a PodDisruptionBudget for each Deployment that has none.
                 model, effect = stack.pods.describe_touch(obj)
                 if effect:
                     _add(found, obj, model, effect, "no stack owns it")
@@ -266,8 +276,7 @@ def _find_in_namespace(
             continue
         if is_of_pulumi and stack.has_errors_in_files_of(obj):
             found.undecided.append(obj)
-            name = object_name(obj["metadata"])
-            found.unread.append(Unread(str(obj["kind"]), name, is_foreign=True))
+            found.unread.append(Unread(kind, name, is_foreign=True))
             continue
         model, effect = stack.pods.describe_touch(obj)
         if not effect:
@@ -327,8 +336,7 @@ def _find_top(obj: Object, by_uid: Mapping[str, Object]) -> Object:
     seen = set[str]()
     while (uid := str(obj["metadata"]["uid"])) not in seen:
         seen.add(uid)
-        owners = obj["metadata"].get("ownerReferences") or ()
-        obj = next((by_uid[o["uid"]] for o in owners if o["uid"] in by_uid), obj)
+        obj = next((by_uid[o["uid"]] for o in list_owners(obj) if o["uid"] in by_uid), obj)
     return obj
 
 
@@ -367,30 +375,6 @@ def _list_namespaces(recorded: Sequence[RecordedObject]) -> list[tuple[str, str]
     return sorted(pair for pair in found if pair[1])
 
 
-def _belongs_to_somebody(obj: Object, by_uid: Mapping[str, Object]) -> bool:
-    """Returns whether an object is Kubernetes' own, or owned by a listed one."""
-    metadata = obj["metadata"]
-    if (obj["kind"], metadata["name"]) in MADE_BY_KUBERNETES or is_terminating(obj):
-        return True
-    # The owner is reported, if it is foreign.
-    return any(owner["uid"] in by_uid for owner in metadata.get("ownerReferences") or ())
-
-
-def _is_made_for_owner(obj: Object, by_uid: Mapping[str, Object]) -> bool:
-    """Returns whether somebody made an object for a workload that creates no such objects itself.
-
-    For example, a controller creates a PodDisruptionBudget for each Deployment that has none.
-    """
-    owners = obj["metadata"].get("ownerReferences") or ()
-    kinds = {by_uid[owner["uid"]]["kind"] for owner in owners if owner["uid"] in by_uid}
-    is_live = not is_terminating(obj)
-    return (
-        is_live
-        and bool(kinds & CREATORS.keys())
-        and all(obj["kind"] not in CREATORS.get(kind, ()) for kind in kinds)
-    )
-
-
 def _is_of_a_stack(obj: Object) -> bool:
     """Returns whether a stack created an object: this one, or another one in its Namespace."""
     labels = obj["metadata"].get("labels") or {}
@@ -403,7 +387,7 @@ def _is_of_a_stack(obj: Object) -> bool:
 def _add(found: ForeignObjects, obj: Object, model: str, effect: str, why: str) -> None:
     metadata = obj["metadata"]
     manager, time = find_last_writer(obj)
-    owners = [f"{owner['kind']} {owner['name']}" for owner in metadata.get("ownerReferences") or ()]
+    owners = [f"{owner['kind']} {owner['name']}" for owner in list_owners(obj)]
     owned = f"; its owner is {', '.join(owners)}" if owners else ""
     finding = Finding(
         kind=FindingKind.FOREIGN,

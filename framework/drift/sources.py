@@ -15,41 +15,32 @@ from framework.plan import StackPlan
 def add_sources(
     findings: Sequence[Finding], request: Request, plan: StackPlan | None
 ) -> list[Finding]:
-    """Returns the findings with the positions of the settings behind them, as far as known."""
+    """Returns the findings with the positions of the settings behind them, as far as known.
+
+    Of a field without a setting it is the model's file, without a line.
+    """
     planned = {model.name for model in plan.models} if plan else set()
     models = {finding.model for finding in findings} & planned
     if not models:
         return list(findings)
-    sources = _Sources(request, models)
-    return [
-        replace(finding, source=sources.find(finding))
-        if finding.model in models and finding.kind is not FindingKind.FOREIGN
-        else finding
-        for finding in findings
-    ]
+    # Imported here: a clean check needs neither pydantic nor OmegaConf.
+    from framework.catalog import load_catalog
+    from framework.reports.positions import SettingFinder
 
+    catalog = load_catalog(request.root, request.stack, models=models)
+    loaded = {model.name: model for model in catalog.models}
+    settings = SettingFinder(catalog)
 
-class _Sources:
-    def __init__(self, request: Request, models: set[str]) -> None:
-        # Imported here: a clean check needs neither pydantic nor OmegaConf.
-        from framework.catalog import load_catalog
-        from framework.reports.positions import SettingFinder
-
-        catalog = load_catalog(request.root, request.stack, models=models)
-        self._models = {model.name: model for model in catalog.models}
-        self._settings = SettingFinder(catalog)
-
-    def find(self, finding: Finding) -> Position | None:
-        """Returns the position of a field's setting, else the model's file without a line."""
-        model = self._models.get(finding.model)
-        if model is None:
+    def find(finding: Finding) -> Position | None:
+        model = loaded.get(finding.model)
+        if model is None or finding.kind is FindingKind.FOREIGN:
             return None
         name = f"{finding.object_kind}/{finding.object.rpartition('/')[2]}"
-        # A whole object has no setting of its own, so the model's file is the place to look at.
-        found = self._settings.find(model, name, FieldPath.parse(finding.path))
-        return _parse(found) if found else Position(model.home, 0, 0)
+        found = settings.find(model, name, FieldPath.parse(finding.path))
+        if not found:
+            # A whole object has no setting of its own, so the model's file is the place to look at.
+            return Position(model.home, 0, 0)
+        path, line, column = found.rsplit(":", 2)
+        return Position(path, int(line), int(column))
 
-
-def _parse(position: str) -> Position:
-    path, line, column = position.rsplit(":", 2)
-    return Position(path, int(line), int(column))
+    return [replace(finding, source=find(finding)) for finding in findings]

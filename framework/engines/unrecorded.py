@@ -25,6 +25,7 @@ from framework.kube.objects import (
     Object,
     group_of,
     is_terminating,
+    list_owners,
     object_name,
 )
 from framework.kube.ownership import belongs_to_release
@@ -90,10 +91,10 @@ def find_unrecorded(
     recorded = _RecordedObjects(namespace, resources, connect)
     objects = _list_unrecorded(contents.objects, recorded)
     claims = {
-        f"{CLAIM} {object_name(obj['metadata'])}": _describe_deletable(_list_owners(obj))
+        f"{CLAIM} {object_name(obj['metadata'])}": _describe_deletable(list_owners(obj))
         for obj in objects
         # The claim of an ephemeral volume has no data that would outlive the Pod.
-        if obj["kind"] == CLAIM and not any(o["kind"] == "Pod" for o in _list_owners(obj))
+        if obj["kind"] == CLAIM and not any(o["kind"] == "Pod" for o in list_owners(obj))
     }
     names = sorted(_name_others(objects, contents, recorded))
     return Unrecorded(claims, _describe_others(namespace.id, names, contents))
@@ -235,7 +236,7 @@ def _name_others(
         if obj["kind"] == CLAIM or is_builtin or recorded.installs(obj):
             continue
         owners = {
-            (group_of(found["apiVersion"]), found["kind"]): found for found in _list_owners(obj)
+            (group_of(found["apiVersion"]), found["kind"]): found for found in list_owners(obj)
         }
         if not contents.read_kinds.isdisjoint(owners):
             continue
@@ -262,10 +263,6 @@ def _describe_others(namespace: str, names: Sequence[str], contents: _Contents) 
         f"warning: Namespace {namespace} is deleted with {what}{rest}; next: move those that "
         "somebody needs to another Namespace"
     )
-
-
-def _list_owners(obj: Object) -> list[Mapping[str, Any]]:
-    return list(obj["metadata"].get("ownerReferences") or ())
 
 
 def _describe_deletable(owners: Iterable[Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from framework.core.changes import FieldChange
 from framework.core.errors import ClusterError
 from framework.kube.managed_fields import is_controller, writers
-from framework.kube.objects import Object, object_name
+from framework.kube.objects import Object, list_owners, object_name
 from framework.kube.ownership import OWN_PREFIX
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -73,7 +73,7 @@ def _find_tools(live: Mapping[str, Any], manager: str) -> Iterator[Tool]:
     metadata = live["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     managers = [name for name in writers(live) if name != manager]
-    for owner in metadata.get("ownerReferences") or ():
+    for owner in list_owners(live):
         effect = "its controller changes it back, and deletes it with its owner"
         yield Tool(f"{owner.get('kind')} {owner.get('name')}", effect)
     managed_by = str(labels.get(_MANAGED_BY) or "")

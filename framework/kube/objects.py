@@ -65,6 +65,11 @@ def without_internal(tree: Mapping[str, Any]) -> Object:
     return {key: value for key, value in tree.items() if not key.startswith(INTERNAL)}
 
 
+def list_owners(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns `metadata.ownerReferences` of an object."""
+    return list(obj["metadata"].get("ownerReferences") or ())
+
+
 def list_conditions(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Returns `status.conditions` of an object."""
     return list((obj.get("status") or {}).get("conditions") or ())

@@ -12,7 +12,7 @@ from typing import Any
 from framework.core.errors import ClusterError
 from framework.kube.api_error import ApiError
 from framework.kube.client import KubeClient
-from framework.kube.objects import Object, list_conditions
+from framework.kube.objects import Object, list_conditions, list_owners
 
 REVISION = "deployment.kubernetes.io/revision"
 # Reasons of a container that is only starting.
@@ -223,7 +223,7 @@ def _count(obj: Mapping[str, Any], name: str) -> int:
 
 
 def _is_owned(item: Mapping[str, Any], uid: str) -> bool:
-    return any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences") or ())
+    return any(owner["uid"] == uid for owner in list_owners(item))
 
 
 def _revision(replica_set: Mapping[str, Any]) -> int:
