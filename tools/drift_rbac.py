@@ -20,8 +20,8 @@ import yaml
 
 from framework.core.stack import Stack
 from framework.drift.custom_kinds import CUSTOM_KINDS
-from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.kube.objects import group_of
+from framework.kube.reading import NAMESPACED_KINDS
 from framework.plan import Manifest, PlanStore, StackPlan
 
 ACCOUNT, NAMESPACE = "drift", "modelcatalog"
@@ -105,7 +105,7 @@ def guess_resource(kind: str) -> str:
 def _list_kinds(plan: StackPlan, *, custom: bool) -> Mapping[str, set[tuple[str, str]]]:
     """Returns the kinds that the check lists in each Namespace, as pairs of group and kind."""
     # In the Namespaces of the stack the check looks for foreign objects of further kinds.
-    checked = {(group_of(version), kind) for kind, version in CHECKED_KINDS.items()}
+    checked = {(group_of(version), kind) for kind, version in NAMESPACED_KINDS.items()}
     if custom:
         checked |= {(kind.group, kind.name) for kind in CUSTOM_KINDS}
     kinds: dict[str, set[tuple[str, str]]] = {plan.namespace.name: set(checked)}

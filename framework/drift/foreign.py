@@ -18,7 +18,6 @@ from framework.core.errors import FrameworkError
 from framework.drift.changed_pods import find_changed_pod
 from framework.drift.fields import DesiredObjects
 from framework.drift.listed_kinds import (
-    CHECKED_KINDS,
     CREATORS,
     describe_failures,
     list_objects,
@@ -45,6 +44,7 @@ from framework.kube.objects import (
 )
 from framework.kube.ownership import OWN_PREFIX, belongs_to_release
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import NAMESPACED_KINDS
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 # A claim may be kept when its model is removed (`keep`).
@@ -216,7 +216,7 @@ class _Owners:
     def _find(self, owner: Mapping[str, Any]) -> Object | None:
         """Returns the object of an owner reference; None if it is gone."""
         kind, version, uid = str(owner["kind"]), str(owner["apiVersion"]), str(owner["uid"])
-        if CHECKED_KINDS.get(kind) == version:
+        if NAMESPACED_KINDS.get(kind) == version:
             # A list, because the check needs no other right for these kinds.
             if (version, kind) not in self._listed_again:
                 listed = self._provider.list_kind(

@@ -18,8 +18,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from framework.drift.grouping import Danger, find_danger
-from framework.drift.report import DriftReport, Finding, FindingKind
-from framework.drift.run import DriftRun, Verdict, find_verdict
+from framework.drift.report import DriftReport, Finding, FindingKind, Verdict
+from framework.drift.run import DriftRun
 
 HISTORY, DAMAGED = "history.jsonl", "history.damaged.jsonl"
 _MAX_CHECKS = 400
@@ -186,8 +186,8 @@ class History:
         return HistoryEntry(
             report.stack.name,
             report.checked,
-            find_verdict(report),
-            differences=report.differences,
+            report.verdict,
+            differences=len(report.findings),
             accepted=len(report.accepted),
             pending=len(report.pending),
             dangers=dangers,

@@ -28,9 +28,6 @@ _FULL_KINDS = frozenset(
         "DaemonSet",
     }
 )
-CHECKED_KINDS = NAMESPACED_KINDS
-"""The kinds that are listed in each Namespace, with their API versions, beside the kinds of the
-stack's own objects."""
 _CUSTOM = {(kind.group, kind.name) for kind in CUSTOM_KINDS}
 CREATORS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("ReplicaSet",),
@@ -49,10 +46,13 @@ def list_objects(
     recorded_kinds: Mapping[tuple[str, str], str],
     namespace: str,
 ) -> tuple[list[Object], dict[tuple[str, str], FrameworkError]]:
-    """Returns the objects of a Namespace, and the kinds that could not be listed."""
+    """Returns the objects of a Namespace, and the kinds that could not be listed.
+
+    It lists the kinds of NAMESPACED_KINDS, the custom kinds, and those of the stack's own objects.
+    """
     failed: dict[tuple[str, str], FrameworkError] = {}
-    checked = {(group_of(version), kind): version for kind, version in CHECKED_KINDS.items()}
-    kinds = {**dict.fromkeys(_CUSTOM, ""), **recorded_kinds, **checked}
+    plain = {(group_of(version), kind): version for kind, version in NAMESPACED_KINDS.items()}
+    kinds = {**dict.fromkeys(_CUSTOM, ""), **recorded_kinds, **plain}
 
     def list_kind(key: tuple[str, str]) -> list[Object]:
         group, kind = key
@@ -76,7 +76,7 @@ def list_unread(failed: Iterable[tuple[str, str]], namespace: str) -> Iterator[U
     for key in failed:
         # Without the owners, and without the Pods, no foreign object of any kind is certain.
         hides_others = key[1] in CREATORS or key[1] in ("Pod", "ReplicationController")
-        is_alone = key in _CUSTOM or (key[1] in CHECKED_KINDS and not hides_others)
+        is_alone = key in _CUSTOM or (key[1] in NAMESPACED_KINDS and not hides_others)
         yield Unread(key[1] if is_alone else "", f"{namespace}/", is_foreign=True)
 
 

@@ -158,6 +158,14 @@ class RefreshVerdict:
         return not self.objects
 
 
+class Verdict(StrEnum):
+    """The result of a check. A check that is not complete is never clean."""
+
+    CLEAN = "clean"
+    DRIFT = "drift"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class DriftReport:
     """The drift of one stack: Namespaces first, missing objects last, foreign ones at the end.
@@ -193,12 +201,14 @@ class DriftReport:
     @property
     def clean(self) -> bool:
         """True when nothing differs, and everything but what is `uncompared` was checked."""
-        return not self.findings and not self.problems
+        return self.verdict is Verdict.CLEAN
 
     @property
-    def differences(self) -> int:
-        """The number of findings that are drift."""
-        return len(self.findings)
+    def verdict(self) -> Verdict:
+        """The result of the check of this stack."""
+        if self.problems:
+            return Verdict.FAILED
+        return Verdict.DRIFT if self.findings else Verdict.CLEAN
 
     def list_warnings(self) -> tuple[str, ...]:
         """Returns the warnings, and one that names what was not compared."""

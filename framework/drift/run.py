@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 
 from framework.core.exit_codes import ExitCode
 from framework.core.stack import Stack
 from framework.drift.grouping import FindingGroup, group_findings
-from framework.drift.report import DriftReport, Finding
-
-
-class Verdict(StrEnum):
-    """The result of a check. A check that is not complete is never clean."""
-
-    CLEAN = "clean"
-    DRIFT = "drift"
-    FAILED = "failed"
-
+from framework.drift.report import DriftReport, Finding, Verdict
 
 EXIT_CODES = {
     Verdict.CLEAN: ExitCode.DONE,
@@ -49,7 +39,7 @@ class DriftRun:
     @property
     def verdict(self) -> Verdict:
         """FAILED if anything could not be checked, even where there is drift as well."""
-        verdicts = {find_verdict(report) for report in self.reports}
+        verdicts = {report.verdict for report in self.reports}
         if self.failed or Verdict.FAILED in verdicts:
             return Verdict.FAILED
         return Verdict.DRIFT if Verdict.DRIFT in verdicts else Verdict.CLEAN
@@ -63,10 +53,3 @@ class DriftRun:
     def groups(self) -> tuple[tuple[DriftReport, tuple[FindingGroup, ...]], ...]:
         """Each report with the groups of its findings. No group spans two clusters."""
         return tuple((report, group_findings(report.findings)) for report in self.reports)
-
-
-def find_verdict(report: DriftReport) -> Verdict:
-    """Returns the result of one stack's check."""
-    if report.problems:
-        return Verdict.FAILED
-    return Verdict.DRIFT if report.findings else Verdict.CLEAN

@@ -12,10 +12,10 @@ from framework.core.drift_rules import AcceptRule
 from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup, parse_time
 from framework.drift.history import History
-from framework.drift.listed_kinds import CHECKED_KINDS
-from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
-from framework.drift.run import EXIT_CODES, DriftRun, Verdict
+from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun
 from framework.kube.objects import group_of
+from framework.kube.reading import NAMESPACED_KINDS
 from framework.output.text import (
     MAX_NAMES,
     render_count,
@@ -331,7 +331,7 @@ def _name_resource(finding: Finding) -> str:
     Knative is another object than the Service of the same name."""
     version = finding.type.split(":")[1]
     kind = finding.object_kind
-    is_plain = CHECKED_KINDS.get(kind) == version.removeprefix("core/")
+    is_plain = NAMESPACED_KINDS.get(kind) == version.removeprefix("core/")
     group = group_of(version.removeprefix("core/"))
     return kind.lower() if is_plain or not group else f"{kind.lower()}.{group}"
 

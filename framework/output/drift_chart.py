@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from framework.drift.grouping import Danger
 from framework.drift.history import HistoryEntry
-from framework.drift.run import Verdict
+from framework.drift.report import Verdict
 from framework.output.drift import DANGER_NAMES
-from framework.output.html import Html, element, join
+from framework.output.html import Html, element, join, table
 from framework.output.text import render_count
 
 _MAX_BARS = 60
@@ -96,5 +96,4 @@ def _table(entries: Sequence[HistoryEntry]) -> Html:
         )
         for entry in reversed(entries)
     ]
-    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return element("details", element("summary", "the same as a table"), table)
+    return element("details", element("summary", "the same as a table"), table(heads, rows))

@@ -9,8 +9,7 @@ from pydantic import with_config
 
 from framework.core.changes import Op
 from framework.drift.grouping import Danger
-from framework.drift.report import FindingKind
-from framework.drift.run import Verdict
+from framework.drift.report import FindingKind, Verdict
 from framework.output.catalog_documents import CONFIG
 from framework.output.stack_documents import FieldChangeItem
 

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 from framework.core.atomic_files import discard, write_beside
 from framework.core.errors import FrameworkError
 from framework.drift.history import DAMAGED, HISTORY, History, load_history
-from framework.drift.run import DriftRun, Verdict
+from framework.drift.report import Verdict
+from framework.drift.run import DriftRun
 from framework.output.drift_html import Neighbour, render_drift_html
 from framework.output.drift_json import build_drift
 from framework.output.drift_markdown import render_drift_markdown

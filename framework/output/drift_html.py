@@ -15,8 +15,8 @@ from framework.core.changes import FieldChange
 from framework.core.suggestions import list_names
 from framework.drift.grouping import Danger, FindingGroup
 from framework.drift.history import History
-from framework.drift.report import Finding, FindingKind
-from framework.drift.run import DriftRun, Verdict, find_verdict
+from framework.drift.report import Finding, FindingKind, Verdict
+from framework.drift.run import DriftRun
 from framework.output.drift import (
     DANGER_NAMES,
     DELETES,
@@ -32,7 +32,7 @@ from framework.output.drift import (
 )
 from framework.output.drift_chart import render_chart
 from framework.output.drift_markdown import render_verdict
-from framework.output.html import Html, element, join
+from framework.output.html import Html, element, join, table
 from framework.output.text import render_count, shorten_path
 from framework.output.values import list_changed_lines, render_apart
 
@@ -144,7 +144,7 @@ def _render_overview(run: DriftRun, neighbours: Sequence[Neighbour]) -> Html:
     ]
     rows = []
     for report, groups in run.groups:
-        verdict = find_verdict(report)
+        verdict = report.verdict
         counts = [sum(len(g.findings) for g in groups if g.danger is danger) for danger in Danger]
         words = {Verdict.CLEAN: "clean", Verdict.FAILED: "not fully checked"}.get(verdict, "")
         words = words or render_count(len(report.findings), "difference")
@@ -174,8 +174,7 @@ def _render_overview(run: DriftRun, neighbours: Sequence[Neighbour]) -> Html:
         text = f"{words}, checked {render_time(other.checked)}"
         kind = other.verdict if other.verdict in [*Verdict] else "failed"
         rows.append(_render_row_of_words(link, text, kind, len(heads)))
-    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return element("div", table, kind="card scroll")
+    return element("div", table(heads, rows), kind="card scroll")
 
 
 def _render_row_of_words(name: str | Html, words: str, kind: str, columns: int) -> Html:
@@ -287,21 +286,17 @@ def _render_shared(group: FindingGroup, shown: Sequence[Finding], since: Since) 
                 for text in (_render_pair(finding) if has_values else ())
             ),
             element("td", str(finding.source or ""), kind="wide"),
-            element("td", _since_date(finding, since), kind="wide"),
+            element(
+                "td", f"{since[finding.id]:%Y-%m-%d}" if finding.id in since else "", kind="wide"
+            ),
             element("td", element("code", finding.id, kind="id")),
             id=f"f-{finding.id}",
         )
         for finding in shown
     ]
-    caption = element("caption", render_count(len(group.objects), "object"))
-    table = element(
-        "table",
-        caption,
-        element("thead", element("tr", *heads)),
-        element("tbody", *rows),
-        kind="objects",
-    )
-    return join((values, element("div", table, kind="scroll")))
+    caption = render_count(len(group.objects), "object")
+    shown_table = table(heads, rows, caption=caption, kind="objects")
+    return join((values, element("div", shown_table, kind="scroll")))
 
 
 def _render_pair(finding: Finding) -> list[str]:
@@ -348,10 +343,10 @@ def _render_values(finding: Finding) -> Html:
         else:
             shown = element("pre" if is_text else "code", text)
         rows.append(element("tr", element("th", name, scope="row"), element("td", shown)))
-    table = element("table", *rows, kind="values")
+    three = element("table", *rows, kind="values")
     if diff := _render_diff(finding):
-        return join((diff, element("details", element("summary", "the three values"), table)))
-    return table
+        return join((diff, element("details", element("summary", "the three values"), three)))
+    return three
 
 
 def _render_diff(finding: Finding) -> Html:
@@ -369,11 +364,6 @@ def _render_diff(finding: Finding) -> Html:
     return element("pre", join(shown, "\n")) if shown else Html("")
 
 
-def _since_date(finding: Finding, since: Since) -> str:
-    first = since.get(finding.id)
-    return f"{first:%Y-%m-%d}" if first else ""
-
-
 def _list_others(run: DriftRun) -> Iterator[Html]:
     """Yields what does not count as drift: accepted findings, pending models, warnings."""
     accepted = [finding for report in run.reports for finding in report.accepted]
@@ -389,29 +379,22 @@ def _list_others(run: DriftRun) -> Iterator[Html]:
             )
             for finding in accepted[:_MAX_FINDINGS]
         ]
-        table = element(
-            "table",
-            element("thead", element("tr", *heads)),
-            element("tbody", *rows),
-            kind="objects",
-        )
         more = len(accepted) - len(rows)
         note = element("p", f"and {more} more (report.json)", kind="soft") if more > 0 else Html("")
-        yield _section("Accepted", element("div", table, note, kind="card scroll"))
+        shown = table(heads, rows, kind="objects")
+        yield _section("Accepted", element("div", shown, note, kind="card scroll"))
     for report in run.reports:
-        if report.pending:
-            names = ", ".join(report.pending)
-            text = f"{report.stack}: {names}. The catalog changed and `up` has not run."
-            yield _section("Pending", element("div", element("p", text), kind="card"))
-        if report.deletions:
-            text = f"{report.stack}: {DELETES}: {', '.join(report.deletions)}"
-            yield _section("Deletions", element("div", element("p", text), kind="card"))
-        if report.refresh:
-            items = [element("p", line) for line in describe_refresh(report.refresh)]
-            yield _section("pulumi refresh", element("div", *items, kind="card"))
-        if warnings := report.list_warnings():
-            items = [element("p", warning) for warning in warnings]
-            yield _section("Warnings", element("div", *items, kind="card"))
+        pending, deletions = ", ".join(report.pending), ", ".join(report.deletions)
+        changed = f"{report.stack}: {pending}. The catalog changed and `up` has not run."
+        for title, lines in (
+            ("Pending", [changed] if pending else []),
+            ("Deletions", [f"{report.stack}: {DELETES}: {deletions}"] if deletions else []),
+            ("pulumi refresh", [*describe_refresh(report.refresh)] if report.refresh else []),
+            ("Warnings", report.list_warnings()),
+        ):
+            if lines:
+                texts = [element("p", line) for line in lines]
+                yield _section(title, element("div", *texts, kind="card"))
 
 
 def _list_history(run: DriftRun, history: History) -> Iterator[Html]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from framework.core.changes import Op
 from framework.drift.grouping import FindingGroup, find_danger
 from framework.drift.history import History
-from framework.drift.report import DriftReport, Finding, FindingKind, RefreshVerdict
-from framework.drift.run import EXIT_CODES, DriftRun, FailedStack, Verdict, find_verdict
+from framework.drift.report import DriftReport, Finding, FindingKind, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun, FailedStack
 from framework.output.drift import Since
 from framework.output.drift_documents import (
     AcceptingRule,
@@ -58,9 +59,13 @@ def _build_stack(
         ResolvedFinding(past.id, past.title, _write_time(past.since))
         for past in history.find_resolved(report)
     )
+    refresh = None
+    if verdict := report.refresh:
+        reasons = tuple(RefreshReason(reason, names) for reason, names in verdict.reasons)
+        refresh = PulumiRefresh(verdict.clean, verdict.objects, reasons)
     return DriftedStack(
         stack=name,
-        verdict=find_verdict(report),
+        verdict=report.verdict,
         models=report.models,
         objects=report.objects,
         checked=_write_time(report.checked),
@@ -73,35 +78,13 @@ def _build_stack(
         warnings=report.list_warnings(),
         problems=report.problems,
         uncompared=tuple(finding.label for finding in report.uncompared),
-        refresh=_build_refresh(report.refresh),
+        refresh=refresh,
     )
-
-
-def _build_refresh(refresh: RefreshVerdict | None) -> PulumiRefresh | None:
-    if refresh is None:
-        return None
-    reasons = tuple(RefreshReason(reason, names) for reason, names in refresh.reasons)
-    return PulumiRefresh(refresh.clean, refresh.objects, reasons)
 
 
 def _build_failed(failed: FailedStack) -> DriftedStack:
-    return DriftedStack(
-        stack=failed.stack.name,
-        verdict=Verdict.FAILED,
-        models=0,
-        objects=0,
-        checked=None,
-        findings=(),
-        groups=(),
-        accepted=(),
-        resolved=(),
-        pending=(),
-        deletions=(),
-        warnings=(),
-        problems=(failed.reason,),
-        uncompared=(),
-        refresh=None,
-    )
+    report = DriftReport(failed.stack, (), problems=(failed.reason,))
+    return replace(_build_stack(report, (), History()), checked=None)
 
 
 def _build_finding(finding: Finding, since: Since, new_ids: Collection[str] | None) -> DriftFinding:

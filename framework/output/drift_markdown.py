@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from framework.core.suggestions import list_names
 from framework.drift.grouping import FindingGroup, describe_change
 from framework.drift.history import History
-from framework.drift.report import DriftReport, Finding
-from framework.drift.run import DriftRun, Verdict
+from framework.drift.report import DriftReport, Finding, Verdict
+from framework.drift.run import DriftRun
 from framework.output.drift import (
     DANGER_NAMES,
     DELETES,

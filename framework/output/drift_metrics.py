@@ -11,8 +11,8 @@ from datetime import datetime
 
 from framework.drift.grouping import Danger, find_danger
 from framework.drift.history import History
-from framework.drift.report import Finding, FindingKind
-from framework.drift.run import DriftRun, Verdict, find_verdict
+from framework.drift.report import Finding, FindingKind, Verdict
+from framework.drift.run import DriftRun
 
 _PREFIX = "modelcatalog_drift"
 # Name and help of each metric, in the order of the text. All are gauges.
@@ -56,7 +56,7 @@ def render_metrics(run: DriftRun, history: History | None = None) -> str:
         samples["accepted_findings"].append((labels, len(report.accepted)))
         samples["pending_models"].append((labels, len(report.pending)))
         samples["uncompared_resources"].append((labels, len(report.uncompared)))
-        complete = find_verdict(report) is not Verdict.FAILED
+        complete = report.verdict is not Verdict.FAILED
         samples["success"].append((labels, int(complete)))
         samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
         _add_times(samples, history, labels, report.checked if complete else None)

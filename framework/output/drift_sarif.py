@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from framework.core.diagnostics import Position
 from framework.drift.grouping import Danger, describe_change, find_danger
-from framework.drift.report import DriftReport, Finding, FindingKind
-from framework.drift.run import EXIT_CODES, DriftRun, Verdict
+from framework.drift.report import DriftReport, Finding, FindingKind, Verdict
+from framework.drift.run import EXIT_CODES, DriftRun
 from framework.files import environment_path
 from framework.output.drift import build_change, render_rule, render_writer
 from framework.output.text import render_visible

@@ -40,3 +40,16 @@ def element(name: str, *content: str | Html, kind: str = "", **attributes: str) 
         for key, value in values.items()
     )
     return Html(f"<{name}{shown}>{join(content)}</{name}>")
+
+
+def table(
+    heads: Iterable[Html], rows: Iterable[Html], *, caption: str = "", kind: str = ""
+) -> Html:
+    """Returns a table with one row of headings."""
+    return element(
+        "table",
+        element("caption", caption) if caption else Html(""),
+        element("thead", element("tr", *heads)),
+        element("tbody", *rows),
+        kind=kind,
+    )

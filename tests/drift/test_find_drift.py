@@ -25,7 +25,6 @@ from framework.drift.acceptance import apply_accept_rules, build_accept_rule
 from framework.drift.custom_kinds import CUSTOM_KINDS
 from framework.drift.fields import find_pending_models
 from framework.drift.history import History
-from framework.drift.listed_kinds import CHECKED_KINDS
 from framework.drift.report import Unread
 from framework.drift.run import DriftRun
 from framework.engines.base import RecordedObject, RecordedObjects, RefreshedRecord, Request
@@ -36,6 +35,7 @@ from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import entries
 from framework.kube.objects import ObjectState
 from framework.kube.provider import KubernetesProvider
+from framework.kube.reading import NAMESPACED_KINDS
 from framework.output.drift import list_commands, render_drift
 from framework.output.drift_files import render_reports
 from framework.plan import Manifest, ModelPlan, PlanStore
@@ -106,7 +106,7 @@ class FakeCluster:
 
 def build(kind: str, name: str, namespace: str = "ml", **fields: Any) -> Object:
     custom = {kind.name: f"{kind.group}/v1" for kind in CUSTOM_KINDS}
-    api_version = {**CHECKED_KINDS, **custom}.get(kind, "v1")
+    api_version = {**NAMESPACED_KINDS, **custom}.get(kind, "v1")
     metadata = {"name": name, "uid": f"uid-{name}"} | (
         {"namespace": namespace} if namespace else {}
     )
@@ -199,7 +199,7 @@ def test_unchanged_objects_are_counted_and_not_reported(root: Path) -> None:
     recorded = [record(obj, "" if obj["kind"] == "Namespace" else "a") for obj in objects]
     report = compare(root, recorded, objects)
     assert report.clean
-    assert (report.objects, report.models, report.differences) == (3, 1, 0)
+    assert (report.objects, report.models, len(report.findings)) == (3, 1, 0)
 
 
 def test_changed_field_has_both_values_and_its_writer(root: Path) -> None:

@@ -13,8 +13,8 @@ from filelock import FileLock
 from framework.core.errors import FrameworkError
 from framework.core.stack import Stack
 from framework.drift.history import DAMAGED, HISTORY, History, load_history
-from framework.drift.report import DriftReport, Finding, FindingKind, Unread
-from framework.drift.run import DriftRun, FailedStack, Verdict
+from framework.drift.report import DriftReport, Finding, FindingKind, Unread, Verdict
+from framework.drift.run import DriftRun, FailedStack
 from framework.output import drift_files
 from framework.output.drift_files import write_reports
 from framework.output.drift_metrics import render_metrics
