@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from framework.core.field_paths import MISSING, is_text_within
+from framework.core.field_paths import MISSING
 from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import Difference
 from framework.edits.importing.importer import Imported, Overlay, render_redacted
@@ -68,7 +68,7 @@ def _render_model(
         lines.append(_row("objects", "; ".join(kept)))
     left_out = model.translation.unexpressed
     lines += _render_remaining(proof, left_out)
-    lines += _render_differences("added", proof.added, {})
+    lines += _render_differences("added", proof.added)
     lines += _render_left_out(left_out, model.refused)
     if model.secrets:
         names = list_names(model.secrets)
@@ -82,7 +82,7 @@ def _render_model(
         result = "no difference" if not differences and not refused else "see below"
         lines.append(_row("dry run", f"both sides sent to the local cluster: {result}"))
         lines += [_row("refused", text) for text in refused]
-        lines += _render_differences("differs", differences, {})
+        lines += _render_differences("differs", differences)
     return "\n".join(lines)
 
 
@@ -92,7 +92,7 @@ def _render_overlay(overlay: Overlay) -> list[str]:
     covered = f"{proof.by_setting} fields by settings, {proof.by_patch} by patch"
     lines = [_row(overlay.environment, f"{text}   {covered}")]
     lines += _render_remaining(proof, overlay.unexpressed)
-    lines += _render_differences("added", proof.added, {})
+    lines += _render_differences("added", proof.added)
     return lines + _render_left_out(overlay.unexpressed, overlay.refused)
 
 
@@ -103,7 +103,7 @@ def _render_remaining(proof: Proof, left_out: Mapping[Source, str]) -> list[str]
     """
     kinds = {source.kind for source in left_out}
     found = [d for d in proof.remaining if not (d.fields and d.kind in kinds)]
-    return _render_differences("differs", found, proof.reasons)
+    return _render_differences("differs", found)
 
 
 def _render_left_out(unexpressed: Mapping[Source, str], refused: Mapping[str, str]) -> list[str]:
@@ -121,9 +121,7 @@ def _row(label: str, text: str) -> str:
     return render_wrapped(text, first=f"  {label:<9}", then=" " * 11)
 
 
-def _render_differences(
-    label: str, differences: Iterable[Difference], reasons: Mapping[str, str]
-) -> list[str]:
+def _render_differences(label: str, differences: Iterable[Difference]) -> list[str]:
     found = list(differences)
     lines = []
     for difference in found[:_MAX_DIFFERENCES]:
@@ -135,13 +133,7 @@ def _render_differences(
         if difference.fields:
             count = render_count(difference.fields, "field")
             text = f"{difference.kind} {difference.wanted} is not rendered ({count})"
-        reason = find_reason(difference, reasons)
-        lines.append(_row(label, f"{text}   {reason}".rstrip()))
+        lines.append(_row(label, f"{text}   {difference.reason}".rstrip()))
     if len(found) > _MAX_DIFFERENCES:
         lines.append(_row(label, f"... and {len(found) - _MAX_DIFFERENCES} more fields"))
     return lines
-
-
-def find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
-    """Returns the reason for a field, or for a parent of it; "" if there is none."""
-    return next((r for field, r in reasons.items() if is_text_within(difference.field, field)), "")

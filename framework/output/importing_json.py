@@ -19,7 +19,7 @@ from framework.output.import_documents import (
     ImportedOverlay,
     ImportProof,
 )
-from framework.output.importing import DryRun, DryRuns, find_reason
+from framework.output.importing import DryRun, DryRuns
 from framework.output.json import build_diagnostics
 
 
@@ -46,7 +46,7 @@ def _build_model(model: Imported, dry_run: DryRun | None) -> ImportedModel:
     compared = None
     if dry_run is not None:
         differences, refused = dry_run
-        compared = ImportDryRun(_build_fields(differences, {}), tuple(refused))
+        compared = ImportDryRun(_build_fields(differences), tuple(refused))
     return ImportedModel(
         model=model.name,
         file=model.path,
@@ -77,8 +77,8 @@ def _build_proof(
         by_setting=proof.by_setting,
         by_patch=proof.by_patch,
         not_expressed=proof.impossible,
-        differences=_build_fields(proof.remaining, proof.reasons),
-        added_fields=_build_fields(proof.added, {}),
+        differences=_build_fields(proof.remaining),
+        added_fields=_build_fields(proof.added),
         added_objects=tuple(proof.objects),
         objects=_build_objects(kept),
         left_out=_build_objects(left_out),
@@ -86,9 +86,7 @@ def _build_proof(
     )
 
 
-def _build_fields(
-    differences: Iterable[Difference], reasons: Mapping[str, str]
-) -> tuple[ImportedField, ...]:
+def _build_fields(differences: Iterable[Difference]) -> tuple[ImportedField, ...]:
     return tuple(
         ImportedField(
             kind=difference.kind,
@@ -96,7 +94,7 @@ def _build_fields(
             manifest=None if difference.wanted is MISSING else difference.wanted,
             rendered=None if difference.rendered is MISSING else difference.rendered,
             fields=difference.size,
-            reason=find_reason(difference, reasons) or None,
+            reason=difference.reason or None,
         )
         for difference in differences
     )

@@ -426,7 +426,7 @@ def test_object_that_is_not_rendered_takes_one_line(
     assert model.plan is not None
     manifests = tuple(m for m in model.plan.manifests if m.kind != "HorizontalPodAutoscaler")
     plan = replace(model.plan, manifests=manifests)
-    model.proof = compare(model.translation, plan, plan)
+    model.proof = compare(model.translation, plan, plan, {})
     lines = [line for line in render_import([model], {}, {}).splitlines() if "differs" in line]
     assert lines == ["  differs  HorizontalPodAutoscaler chat is not rendered (6 fields)"]
 

@@ -33,7 +33,8 @@ class Difference:
 
     `wanted` is the value of the manifest, `rendered` that of the object; MISSING where one of them
     has no such field. Secrets in both are redacted. For an object that is not rendered, `path` is
-    empty, `wanted` the name of the object, and `fields` the number of its fields.
+    empty, `wanted` the name of the object, and `fields` the number of its fields. `reason` is why a
+    patch cannot set the field; "" without one.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Difference:
     wanted: Any
     rendered: Any
     fields: int = 0
+    reason: str = ""
 
     @property
     def field(self) -> str:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from framework.core.diagnostics import Diagnostic
+from framework.catalog import CatalogLoader
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import without_nulls
 from framework.core.redaction import find_secret_texts, is_secret, redact_value
@@ -25,20 +25,13 @@ from framework.edits.importing.profiles import (
     find_shared,
     name_profile,
 )
-from framework.edits.importing.proof import (
-    Proof,
-    compare,
-    find_patches,
-    load_draft,
-    open_loader,
-)
+from framework.edits.importing.proof import Proof, open_loader, prove
 from framework.edits.importing.reading import read_settings
 from framework.edits.importing.translation import Translation, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
 from framework.files import find_catalog, list_environments, name_diagnostics
 from framework.plan import ModelPlan
 from framework.plan.api_defaults import find_shape_errors
-from framework.plan.build import build_model, build_unpatched_model
 from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
@@ -286,34 +279,15 @@ def order_entry(entry: Settings) -> Settings:
 
 
 def _prove(root: Path, imported: Imported, drafts: Mapping[str, str]) -> None:
-    """Renders the entry, adds the patches that it needs, and compares it with the manifests."""
-    imported.text = _render_text(imported, imported.entry)
-    loader = open_loader(root, {**drafts, imported.path: imported.text})
-    environment = loader.settings
-    model, errors = load_draft(loader, imported.name)
-    if errors or model is None or environment is None:
-        imported.errors = tuple(map(_describe, errors))
-        return
-    unpatched = build_unpatched_model(model, environment)
-    # Computed from the rendered objects: a patch has what no setting could express.
-    patches, reasons = find_patches(imported.translation, unpatched)
-    plan = unpatched
-    if patches:
-        imported.entry["patch"] = patches
+    """Writes the text of the entry, with the patches that it needs, and compares the result."""
+
+    def load() -> CatalogLoader:
         imported.text = _render_text(imported, imported.entry)
-        loader = open_loader(root, {**drafts, imported.path: imported.text})
-        model, errors = load_draft(loader, imported.name)
-        if errors or model is None:
-            imported.errors = tuple(map(_describe, errors))
-            return
-        plan = build_model(model, environment)
-    imported.plan = plan
-    imported.proof = compare(imported.translation, plan, unpatched)
-    imported.proof.reasons = reasons
+        return open_loader(root, {**drafts, imported.path: imported.text})
 
-
-def _describe(diagnostic: Diagnostic) -> str:
-    return f"{diagnostic.position}  {diagnostic.code}  {diagnostic.message}"
+    imported.plan, imported.proof, imported.errors = prove(
+        imported.translation, imported.entry, load
+    )
 
 
 def render_redacted(imported: Imported) -> str:

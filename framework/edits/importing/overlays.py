@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from framework.catalog import CatalogLoader
 from framework.edits.importing.containers import Settings
 from framework.edits.importing.entry import render_entry
 from framework.edits.importing.importer import (
@@ -15,11 +16,10 @@ from framework.edits.importing.importer import (
     order_entry,
 )
 from framework.edits.importing.manifests import Source
-from framework.edits.importing.proof import compare, find_patches, load_draft, open_loader
+from framework.edits.importing.proof import describe_errors, open_loader, prove
 from framework.edits.importing.reading import read_settings
 from framework.edits.importing.translation import translate
 from framework.edits.importing.workloads import Workload, group_manifests
-from framework.plan.build import build_model, build_unpatched_model
 
 
 def add_overlays(
@@ -83,35 +83,19 @@ def _build_overlay(
         return overlay
     overlay.refused, overlay.unexpressed = refused, translation.unexpressed
     files = {**drafts, model.path: model.text}
-    loader = open_loader(root, files, environment)
-    here, errors = load_draft(loader, model.name)
-    if here is None or loader.settings is None:
-        overlay.errors = tuple(f"{d.position}  {d.code}  {d.message}" for d in errors)
+    below = open_loader(root, files, environment).load_model(model.name)
+    if below.model is None:
+        overlay.errors = describe_errors(below.diagnostics)
         return overlay
-    entry: Settings = diff_entry(wanted, here.merged.data)
-    # The second round renders the patches that the first one has found.
-    for is_last in (False, True):
+    entry: Settings = diff_entry(wanted, below.model.merged.data)
+
+    def load() -> CatalogLoader:
         overlay.text = _render(overlay, model, entry) if entry else ""
-        loader = open_loader(root, {**files, **_draft(overlay)}, environment)
-        here, errors = load_draft(loader, model.name)
-        if here is None or loader.settings is None:
-            overlay.errors = tuple(f"{d.position}  {d.code}  {d.message}" for d in errors)
-            return overlay
-        unpatched = build_unpatched_model(here, loader.settings)
-        plan = build_model(here, loader.settings)
-        overlay.proof = compare(translation, plan, unpatched)
-        found, _ = find_patches(translation, unpatched)
-        inherited = here.merged.data.get("patch") or {}
-        if is_last or found == inherited:
-            break
-        # A null for each inherited patch, because the patches that were found begin from unpatched
-        # objects.
-        entry["patch"] = {**dict.fromkeys(inherited), **found}
+        own = {overlay.path: overlay.text} if entry else {}
+        return open_loader(root, {**files, **own}, environment)
+
+    _, overlay.proof, overlay.errors = prove(translation, entry, load)
     return overlay
-
-
-def _draft(overlay: Overlay) -> dict[str, str]:
-    return {overlay.path: overlay.text} if overlay.text else {}
 
 
 def _render(overlay: Overlay, model: Imported, entry: Mapping[str, Any]) -> str:

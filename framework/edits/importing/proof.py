@@ -5,14 +5,14 @@ A patch sets the fields that no setting covers. Fields that a patch cannot set s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from framework.catalog import CatalogLoader, CatalogModel, CatalogReader
+from framework.catalog import CatalogLoader, CatalogReader
 from framework.core.diagnostics import Diagnostic
-from framework.core.field_paths import MISSING, FieldPath
+from framework.core.field_paths import MISSING, FieldPath, is_text_within
 from framework.core.stack import Stack
 from framework.edits.importing.comparison import (
     Difference,
@@ -22,8 +22,10 @@ from framework.edits.importing.comparison import (
     find_differences,
     without_generated,
 )
+from framework.edits.importing.containers import Settings
 from framework.edits.importing.translation import Translation
 from framework.plan import Manifest, ModelPlan
+from framework.plan.build import build_model, build_unpatched_model
 from framework.plan.patch import list_parts
 
 # The name of an environment without settings, in which the entry of a model is rendered.
@@ -36,7 +38,7 @@ class Proof:
 
     Every field of the manifests is counted once: covered by a setting, by a patch, or by neither
     (`remaining`). `added` are fields that only the rendered objects have, `objects` the rendered
-    objects that the manifests do not have, `reasons` why a patch could not set a field.
+    objects that the manifests do not have.
     """
 
     by_setting: int = 0
@@ -44,7 +46,6 @@ class Proof:
     remaining: list[Difference] = field(default_factory=list)
     added: list[Difference] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
-    reasons: dict[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> int:
@@ -70,10 +71,35 @@ def open_loader(root: Path, drafts: Mapping[str, str], environment: str = "") ->
     return CatalogLoader(root, Stack.of(environment), reader=reader)
 
 
-def load_draft(loader: CatalogLoader, name: str) -> tuple[CatalogModel | None, list[Diagnostic]]:
-    """Loads one model whose file is a draft; returns its errors too."""
-    loaded = loader.load_model(name)
-    return loaded.model, list(loaded.diagnostics)
+def prove(
+    translation: Translation, entry: Settings, load: Callable[[], CatalogLoader]
+) -> tuple[ModelPlan | None, Proof, tuple[str, ...]]:
+    """Renders an entry, adds the patches that it needs, and compares the result with the manifests.
+
+    `load` returns a loader that reads the entry as it is then. The result is None with the errors
+    of an entry that is not valid.
+    """
+    # The second round renders the patches that the first one has found.
+    while True:
+        loader = load()
+        loaded, environment = loader.load_model(translation.model), loader.settings
+        if loaded.diagnostics or loaded.model is None or environment is None:
+            return None, Proof(), describe_errors(loaded.diagnostics)
+        unpatched = build_unpatched_model(loaded.model, environment)
+        # Computed from the rendered objects: a patch has what no setting could express.
+        patches, reasons = find_patches(translation, unpatched)
+        inherited = loaded.model.merged.data.get("patch") or {}
+        if "patch" in entry or patches == inherited:
+            plan = build_model(loaded.model, environment)
+            return plan, compare(translation, plan, unpatched, reasons), ()
+        # A null for each inherited patch, because the patches that were found begin from unpatched
+        # objects.
+        entry["patch"] = {**dict.fromkeys(inherited), **patches}
+
+
+def describe_errors(diagnostics: Iterable[Diagnostic]) -> tuple[str, ...]:
+    """Returns the errors of an entry as lines."""
+    return tuple(f"{d.position}  {d.code}  {d.message}" for d in diagnostics)
 
 
 def find_patches(
@@ -113,8 +139,13 @@ def find_rendered(plan: ModelPlan, wanted: Mapping[str, Any]) -> Manifest | None
     return None
 
 
-def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> Proof:
-    """Compares the objects of a plan with the manifests, field by field."""
+def compare(
+    translation: Translation, plan: ModelPlan, unpatched: ModelPlan, reasons: Mapping[str, str]
+) -> Proof:
+    """Compares the objects of a plan with the manifests, field by field.
+
+    `reasons` has why a patch cannot set a field or what is below it.
+    """
     proof = Proof()
     for wanted in translation.objects:
         normal = without_generated(wanted)
@@ -129,7 +160,7 @@ def compare(translation: Translation, plan: ModelPlan, unpatched: ModelPlan) -> 
         open_before, open_after = sum(d.size for d in before), sum(d.size for d in lacking)
         proof.by_setting += max(0, count - open_before)
         proof.by_patch += max(0, open_before - open_after)
-        proof.remaining += lacking
+        proof.remaining += [replace(d, reason=_find_reason(d, reasons)) for d in lacking]
         proof.added += [d for d in after if d.wanted is MISSING]
     for kind, path, value in translation.dropped:
         dropped = Difference(kind, FieldPath(path), value, MISSING)
@@ -148,3 +179,7 @@ def _missing_object(wanted: Mapping[str, Any]) -> Difference:
 
 def _lacking(differences: list[Difference]) -> list[Difference]:
     return [difference for difference in differences if difference.wanted is not MISSING]
+
+
+def _find_reason(difference: Difference, reasons: Mapping[str, str]) -> str:
+    return next((r for field, r in reasons.items() if is_text_within(difference.field, field)), "")
