@@ -9,7 +9,7 @@ from framework.core.kind_rules import KindRules
 from framework.kinds.kind import SELECTOR, Kind, Manifest, TrackInput
 from framework.kinds.naming import NAME_LABEL
 from framework.settings.reserved import NAMESPACE_LABEL
-from framework.settings.service_rules import list_container_ports
+from framework.settings.service_rules import name_container_ports
 
 if TYPE_CHECKING:
     from framework.settings.container import Port
@@ -26,9 +26,7 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     types, rules = [], {}
     if policy.allow_from is not None:
         types.append("Ingress")
-        # A port of the model comes before one of the same name of a sidecar.
-        named = reversed(list_container_ports(track.settings).items())
-        ports = {path[-1]: port for path, port in named}
+        ports = name_container_ports(track.settings)
         rules["ingress"] = _build_rules("from", policy.allow_from, ports)
     if policy.allow_to is not None:
         types.append("Egress")
@@ -58,8 +56,9 @@ def _build_rules(
     for _, peer in sorted(peers.items()):
         rule: dict[str, Any] = {}
         if peer.ports:
+            protocols = {name: port.protocol for name, port in ports.items()}
             rule["ports"] = [
-                {"protocol": _protocol_of(port, ports), "port": port} for port in peer.ports
+                {"protocol": protocols.get(str(port), "TCP"), "port": port} for port in peer.ports
             ]
         if peer.cidr:
             excluded = {"except": list(peer.excluded)} if peer.excluded else {}
@@ -68,10 +67,6 @@ def _build_rules(
             rule[direction] = [_build_selectors(peer)]
         rules.append(rule)
     return rules
-
-
-def _protocol_of(port: int | str, ports: Mapping[str, Port]) -> str:
-    return ports[port].protocol if isinstance(port, str) and port in ports else "TCP"
 
 
 def _build_selectors(peer: Peer) -> dict[str, Any]:

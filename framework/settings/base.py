@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from framework.core.diagnostics import SettingDiagnostic
+from framework.core.diagnostics import KeyPath, SettingDiagnostic
 
 
 class Settings(BaseModel):
@@ -70,3 +70,16 @@ def one_of(*keys: str, options: tuple[str, ...] = ()) -> Mapping[str, frozenset[
     """Returns `replaces` for keys that exclude each other; `options` belong to one of them."""
     every = frozenset((*keys, *options))
     return {key: every - {key} for key in keys}
+
+
+def find_not_one(
+    settings: Settings, *names: str, path: KeyPath = ()
+) -> Iterator[SettingDiagnostic]:
+    """Yields an error unless exactly one of these fields is set; `path` leads to `settings`."""
+    given = [to_camel(name) for name in names if getattr(settings, name) is not None]
+    if len(given) != 1:
+        *first, last = map(to_camel, names)
+        count = len(given) or "none"
+        remedy = "; null removes an inherited one" if given else ""
+        message = f"has {count} of {', '.join(first)} and {last}; expected exactly one{remedy}"
+        yield SettingDiagnostic(path, message, others=tuple((*path, name) for name in given))

@@ -17,10 +17,10 @@ from framework.core.env_references import find_cycles
 from framework.core.quantities import multiply_quantity, quantity_value
 from framework.core.suggestions import near_misses
 from framework.settings.amounts import find_unlikely
-from framework.settings.base import Checked, Settings, one_of
+from framework.settings.base import Checked, Settings, find_not_one, one_of
 from framework.settings.forms import FileText, Kinds, Shorthand
 from framework.settings.pod import ContainerSecurity
-from framework.settings.probes import HttpGet, Lifecycle, Probes
+from framework.settings.probes import Handler, Lifecycle, Probe, Probes
 from framework.settings.values import (
     AbsolutePath,
     AppProtocol,
@@ -191,10 +191,7 @@ class EnvSource(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a source that names both a Secret and a ConfigMap, or neither."""
-        # True where both are None, and where neither is.
-        if (self.secret is None) == (self.config_map is None):
-            message = "has both secret and configMap, or neither; give one of them"
-            yield SettingDiagnostic((), message, others=(("secret",), ("configMap",)))
+        yield from find_not_one(self, "secret", "config_map")
 
 
 EnvFrom = dict[str, EnvSource]
@@ -250,7 +247,12 @@ class Resources(Checked):
         for name, request in self.requests.items():
             limit = self.limits.get(name)
             if name not in _DIVISIBLE:
-                yield from _find_device_diagnostics(name, request, limit)
+                if limit is None:
+                    message = "has no limit; expected the same number in limits"
+                    yield SettingDiagnostic(("requests", name), message)
+                elif quantity_value(request) != quantity_value(limit):
+                    message = f"is {request}; expected its limit, {limit}: devices are never shared"
+                    yield SettingDiagnostic(("requests", name), message)
             elif limit is None or name in unlikely:
                 continue
             elif quantity_value(request) > quantity_value(limit):
@@ -289,17 +291,6 @@ def _find_huge_page_diagnostics(resources: Resources) -> Iterator[SettingDiagnos
     if huge and not {"cpu", "memory"} & {name for _, name, _ in amounts}:
         message = "is allowed only in a container that requests or limits cpu or memory"
         yield SettingDiagnostic(huge[0][:2], message)
-
-
-def _find_device_diagnostics(
-    name: str, request: str, limit: str | None
-) -> Iterator[SettingDiagnostic]:
-    if limit is None:
-        message = "has no limit; expected the same number in limits"
-        yield SettingDiagnostic(("requests", name), message)
-    elif quantity_value(request) != quantity_value(limit):
-        message = f"is {request}; expected its limit, {limit}: devices are never shared"
-        yield SettingDiagnostic(("requests", name), message)
 
 
 class ConfigFiles(Settings):
@@ -369,10 +360,30 @@ class ContainerSettings(Checked):
         return paths
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
-        """Reports ports and paths that are used twice."""
-        yield from find_variable_cycles(self.env)
-        yield from find_duplicate_ports(self.ports)
-        yield from find_duplicate_paths(self.mount_paths())
+        """Reports variables that refer to each other, and ports and paths that are used twice."""
+        texts = {name: value for name, value in self.env.items() if isinstance(value, str)}
+        for cycle in find_cycles(texts):
+            shown = " -> ".join((*cycle, cycle[0]))
+            message = f"refers to itself: {shown}; give one of them a value without a reference"
+            others = tuple(("env", name) for name in cycle[1:])
+            yield SettingDiagnostic(("env", cycle[0]), message, others=others)
+        names: dict[tuple[int, str], str] = {}
+        for name, port in self.ports.items():
+            first = names.setdefault((port.container_port, port.protocol), name)
+            if first != name:
+                yield SettingDiagnostic(
+                    ("ports", name),
+                    f'is {port.protocol} {port.container_port}, like "{first}"; expected another '
+                    "number or protocol",
+                    others=(("ports", first),),
+                )
+        settings: dict[str, tuple[str, ...]] = {}
+        for setting, path in self.mount_paths().items():
+            mounted = settings.setdefault(path.rstrip("/") or "/", setting)
+            if mounted != setting:
+                where = ".".join(mounted)
+                message = f"is {path}, where {where} is mounted too; expected another path"
+                yield SettingDiagnostic(setting, message, others=(mounted,))
         if self.stdin_once and not self.stdin:
             yield SettingDiagnostic(("stdinOnce",), "has no effect without stdin: true; remove it")
 
@@ -388,7 +399,20 @@ class ServingContainer(ContainerSettings):
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports what is wrong with any container, and probes of ports that do not exist."""
         yield from super().find_diagnostics()
-        yield from find_unknown_ports(self.probes, self.lifecycle, self.ports)
+        known = f"expected one of the ports: {', '.join(sorted(self.ports)) or 'none'}, or a number"
+        handlers: dict[tuple[str, ...], Probe | Handler | None] = {
+            ("probes", "startup"): self.probes.startup,
+            ("probes", "readiness"): self.probes.readiness,
+            ("probes", "liveness"): self.probes.liveness,
+            ("lifecycle", "postStart"): self.lifecycle.post_start,
+            ("lifecycle", "preStop"): self.lifecycle.pre_stop,
+        }
+        for path, handler in handlers.items():
+            for key, field in (("httpGet", "http_get"), ("tcpSocket", "tcp_socket")):
+                # A lifecycle handler opens no TCP connection.
+                port = getattr(getattr(handler, field, None), "port", None)
+                if isinstance(port, str) and port not in self.ports:
+                    yield SettingDiagnostic((*path, key, "port"), f'is "{port}"; {known}')
 
 
 class Container(ContainerSettings):
@@ -409,59 +433,3 @@ class Sidecar(Container, ServingContainer):
     native: bool = True
     """Start the container before the model and stop it after the model. With false, it is an
     ordinary second container: it starts and stops together with the model."""
-
-
-def find_variable_cycles(env: Mapping[str, EnvValue]) -> Iterator[SettingDiagnostic]:
-    """Yields a diagnostic for each cycle of variables that refer to each other by `$(NAME)`."""
-    for cycle in find_cycles({k: value for k, value in env.items() if isinstance(value, str)}):
-        shown = " -> ".join((*cycle, cycle[0]))
-        message = f"refers to itself: {shown}; give one of them a value without a reference"
-        others = tuple(("env", name) for name in cycle[1:])
-        yield SettingDiagnostic(("env", cycle[0]), message, others=others)
-
-
-def find_duplicate_ports(ports: Mapping[str, Port]) -> Iterator[SettingDiagnostic]:
-    """Yields a diagnostic for each port whose number and protocol another port has already."""
-    names: dict[tuple[int, str], str] = {}
-    for name, port in ports.items():
-        first = names.setdefault((port.container_port, port.protocol), name)
-        if first != name:
-            yield SettingDiagnostic(
-                ("ports", name),
-                f'is {port.protocol} {port.container_port}, like "{first}"; expected another '
-                "number or protocol",
-                others=(("ports", first),),
-            )
-
-
-def find_duplicate_paths(paths: Mapping[tuple[str, ...], str]) -> Iterator[SettingDiagnostic]:
-    """Yields a diagnostic for each mount path that is used twice; `paths` by setting."""
-    settings: dict[str, tuple[str, ...]] = {}
-    for setting, path in paths.items():
-        first = settings.setdefault(path.rstrip("/") or "/", setting)
-        if first != setting:
-            message = f"is {path}, where {'.'.join(first)} is mounted too; expected another path"
-            yield SettingDiagnostic(setting, message, others=(first,))
-
-
-def find_unknown_ports(
-    probes: Probes, lifecycle: Lifecycle, ports: Mapping[str, Port]
-) -> Iterator[SettingDiagnostic]:
-    """Yields a diagnostic for each probe or handler whose port name does not exist."""
-    known = f"expected one of the ports: {', '.join(sorted(ports)) or 'none'}, or a number"
-    for path, port in _named_ports(probes, lifecycle):
-        if isinstance(port, str) and port not in ports:
-            yield SettingDiagnostic(path, f'is "{port}"; {known}')
-
-
-def _named_ports(
-    probes: Probes, lifecycle: Lifecycle
-) -> Iterator[tuple[tuple[str, ...], str | int]]:
-    for name in ("startup", "readiness", "liveness"):
-        if probe := getattr(probes, name):
-            for key, action in (("httpGet", probe.http_get), ("tcpSocket", probe.tcp_socket)):
-                if action is not None:
-                    yield ("probes", name, key, "port"), action.port
-    for name, handler in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
-        if handler and isinstance(handler.http_get, HttpGet):
-            yield ("lifecycle", name, "httpGet", "port"), handler.http_get.port

@@ -21,7 +21,7 @@ from framework.settings.pod import Pod, Scheduling, Security, ServiceAccount
 from framework.settings.pod_rules import find_pod_diagnostics
 from framework.settings.probes import Probe, active, guaranteed_seconds, startup_failures
 from framework.settings.scaling import Autoscaling, DisruptionBudget, Rollout
-from framework.settings.service_rules import find_service_diagnostics, list_container_ports
+from framework.settings.service_rules import find_service_diagnostics
 from framework.settings.values import (
     AnnotationKey,
     Count,
@@ -205,7 +205,6 @@ class Model(ServingContainer):
         yield from find_object_shapes(self.objects)
         yield from find_pod_diagnostics(self)
         yield from find_service_diagnostics(self)
-        yield from _find_policy_diagnostics(self)
 
 
 @cache
@@ -270,15 +269,3 @@ def _find_gpu_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
         "are those of one GPU, or no gpus",
         others=(("gpus",),),
     )
-
-
-def _find_policy_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    peers = (model.network_policy.allow_from or {}) if model.network_policy else {}
-    names = {path[-1] for path in list_container_ports(model)}
-    for name, peer in peers.items():
-        for index, port in enumerate(peer.ports):
-            if isinstance(port, str) and port not in names:
-                yield SettingDiagnostic(
-                    ("networkPolicy", "allowFrom", name, "ports", index),
-                    f'is "{port}"; expected one of the ports: {", ".join(sorted(names)) or "none"}',
-                )

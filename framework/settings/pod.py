@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings, one_of
+from framework.settings.base import Checked, Settings, find_not_one, one_of
 from framework.settings.values import (
     AnnotationKey,
     Count,
@@ -101,12 +101,7 @@ class ResourceClaim(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a claim with both names, or neither."""
-        if (self.resource_claim_name is None) == (self.resource_claim_template_name is None):
-            message = (
-                "has both resourceClaimName and resourceClaimTemplateName, or neither; give one"
-            )
-            others = (("resourceClaimName",), ("resourceClaimTemplateName",))
-            yield SettingDiagnostic((), message, others=others)
+        yield from find_not_one(self, "resource_claim_name", "resource_claim_template_name")
 
 
 class Pod(Checked):

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings, one_of
+from framework.settings.base import Checked, Settings, find_not_one, one_of
 from framework.settings.forms import Shorthand
 from framework.settings.values import Count, HeaderName, PortName, PortNumber, Positive
 
@@ -150,7 +149,7 @@ class Probes(Checked):
             ("liveness", active(self.liveness)),
         ):
             if probe:
-                yield from _expect_one_of(probe, _ACTIONS, (name,))
+                yield from find_not_one(probe, *_ACTIONS, path=(name,))
         for name, probe in (("startup", self.startup), ("liveness", self.liveness)):
             if probe and probe.success_threshold != 1:
                 yield SettingDiagnostic(
@@ -178,18 +177,7 @@ class Handler(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports several actions, or none."""
-        yield from _expect_one_of(self, ("exec", "http_get", "sleep_seconds"))
-
-
-def _expect_one_of(
-    settings: Settings, names: tuple[str, ...], path: tuple[str, ...] = ()
-) -> Iterator[SettingDiagnostic]:
-    given = [to_camel(name) for name in names if getattr(settings, name) is not None]
-    if len(given) != 1:
-        *first, last = map(to_camel, names)
-        count = len(given) or "none"
-        message = f"has {count} of {', '.join(first)} and {last}; expected exactly one"
-        yield SettingDiagnostic(path, message, others=tuple((*path, name) for name in given))
+        yield from find_not_one(self, "exec", "http_get", "sleep_seconds")
 
 
 class Lifecycle(Settings):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from framework.core.diagnostics import SettingDiagnostic
-from framework.settings.base import Checked, Settings, one_of
+from framework.settings.base import Checked, Settings, find_not_one, one_of
 from framework.settings.values import (
     Count,
     Definition,
@@ -103,7 +103,13 @@ class Autoscaling(Checked):
                 others=(("maxReplicas",),),
             )
         if self.external:
-            yield from self._find_ineffective()
+            for name in ("cpu", "memory", "metrics", "behavior"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    message = (
+                        "has no effect, because external is true and so no HorizontalPodAutoscaler "
+                        "is made; remove one of the two: null removes an inherited one"
+                    )
+                    yield SettingDiagnostic((name,), message, others=(("external",),))
             return
         if self.cpu is None and self.memory is None and not self.metrics:
             yield SettingDiagnostic(
@@ -118,17 +124,6 @@ class Autoscaling(Checked):
                 "Pods; expected 1 or more, or a metric of type Object or External",
             )
 
-    def _find_ineffective(self) -> Iterator[SettingDiagnostic]:
-        """Reports the settings of an autoscaler that is not made."""
-        for name in ("cpu", "memory", "metrics", "behavior"):
-            if getattr(self, name) != type(self).model_fields[name].default:
-                yield SettingDiagnostic(
-                    (name,),
-                    "has no effect, because external is true and so no HorizontalPodAutoscaler is "
-                    "made; remove one of the two: null removes an inherited one",
-                    others=(("external",),),
-                )
-
 
 class DisruptionBudget(Checked):
     """A PodDisruptionBudget for the Pods of both tracks: exactly one of the two settings."""
@@ -142,10 +137,4 @@ class DisruptionBudget(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a budget with both settings, or neither."""
-        if (self.max_unavailable is None) == (self.min_available is None):
-            yield SettingDiagnostic(
-                (),
-                "has both maxUnavailable and minAvailable, or neither; give one of them: null "
-                "removes an inherited one",
-                others=(("maxUnavailable",), ("minAvailable",)),
-            )
+        yield from find_not_one(self, "max_unavailable", "min_available")

@@ -1,8 +1,8 @@
-"""Lists the ports of a model's Services, and checks the Services and the Ingress."""
+"""Lists the ports of a model's Services, and checks what is about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from framework.core.diagnostics import SettingDiagnostic
@@ -10,7 +10,7 @@ from framework.core.diagnostics import SettingDiagnostic
 if TYPE_CHECKING:
     from framework.settings.container import Port
     from framework.settings.model import Model
-    from framework.settings.networking import Service, ServicePort
+    from framework.settings.networking import Service
 
 _Path = tuple[str, ...]
 # Settings of a container's port that only a Service reads.
@@ -45,29 +45,31 @@ def list_services(model: Model) -> dict[str, Service]:
 def list_ports(model: Model, key: str) -> list[ExposedPort]:
     """Returns the ports of one Service, without those whose target does not exist."""
     service = model.services[key] if key else model.service
-    container_ports = list_container_ports(model)
     if service.ports is None:
         return [
-            _expose(path[-1], port, path, main=not key)
-            for path, port in container_ports.items()
+            _expose(path, path[-1], port, main=not key)
+            for path, port in list_container_ports(model).items()
             if _is_default(path, port)
         ]
-    resolved = []
+    named, exposed = name_container_ports(model), []
     for name, entry in service.ports.items():
-        target = entry.target_port or name
-        path = (*_setting_of(key), "ports", name)
+        target, path = entry.target_port or name, (*_setting_of(key), "ports", name)
         if isinstance(target, int):
-            number, protocol = entry.port or target, entry.protocol or "TCP"
-            resolved.append(
-                ExposedPort(
-                    name, number, target, protocol, entry.app_protocol, entry.node_port, path
-                )
-            )
+            protocol = entry.protocol or "TCP"
+            port = ExposedPort(name, target, target, protocol, None, None, path)
+        elif target in named:
+            port = _expose(path, target, named[target], main=not key)
+        else:
             continue
-        for port in (port for at, port in container_ports.items() if at[-1] == target):
-            resolved.append(_override(_expose(target, port, path, main=not key), name, entry))
-            break
-    return resolved
+        exposed.append(
+            port._replace(
+                name=name,
+                number=entry.port or port.number,
+                app_protocol=entry.app_protocol or port.app_protocol,
+                node_port=entry.node_port or port.node_port,
+            )
+        )
+    return exposed
 
 
 def list_container_ports(model: Model) -> dict[_Path, Port]:
@@ -79,6 +81,11 @@ def list_container_ports(model: Model) -> dict[_Path, Port]:
     return ports
 
 
+def name_container_ports(model: Model) -> dict[str, Port]:
+    """Returns these ports by name; one of the model comes before one of a sidecar."""
+    return {path[-1]: port for path, port in reversed(list_container_ports(model).items())}
+
+
 def _is_default(path: _Path, port: Port) -> bool:
     """Returns True for a port that belongs to every Service without a list of ports."""
     return path[0] == "ports" or port.service_port is not None
@@ -88,53 +95,40 @@ def _setting_of(key: str) -> _Path:
     return ("services", key) if key else ("service",)
 
 
-def _expose(name: str, port: Port, path: _Path, *, main: bool) -> ExposedPort:
+def _expose(path: _Path, name: str, port: Port, *, main: bool) -> ExposedPort:
     # Only one Service can use a node port, so further Services do not inherit it.
     node_port = port.node_port if main else None
     number = port.service_port or port.container_port
     return ExposedPort(name, number, name, port.protocol, port.app_protocol, node_port, path)
 
 
-def _override(port: ExposedPort, name: str, entry: ServicePort) -> ExposedPort:
-    return port._replace(
-        name=name,
-        number=entry.port or port.number,
-        app_protocol=entry.app_protocol or port.app_protocol,
-        node_port=entry.node_port or port.node_port,
-    )
-
-
 def find_service_diagnostics(model: Model) -> Iterator[SettingDiagnostic]:
-    """Yields the errors in the Services of a model and in its Ingress."""
-    for key, service in list_services(model).items():
-        yield from _find_in_service(model, key, service)
-    yield from _find_shared_names(model)
-    yield from _find_unused(model)
-    yield from _find_in_ingress(model)
+    """Yields the errors in the Services of a model, in its Ingress and in its NetworkPolicy."""
+    services = list_services(model)
+    ports = {key: list_ports(model, key) for key in services}
+    names: dict[str, _Path] = {}
+    for key, service in services.items():
+        path = (*_setting_of(key), "name")
+        # Default names are checked with the manifests.
+        if service.name and (first := names.setdefault(service.name, path)) != path:
+            message = f'is "{service.name}", like {".".join(first)}; expected another name'
+            yield SettingDiagnostic(path, message, others=(first,))
+        yield from _find_unknown_targets(model, key, service)
+        yield from _find_in_ports(model, key, service, ports[key])
+    yield from _find_unused(model, services, ports)
+    yield from _find_in_ingress(model, services)
+    policy = model.network_policy
+    known = name_container_ports(model)
+    for name, peer in ((policy.allow_from if policy else None) or {}).items():
+        for index, port in enumerate(peer.ports):
+            if isinstance(port, str) and port not in known:
+                yield SettingDiagnostic(
+                    ("networkPolicy", "allowFrom", name, "ports", index),
+                    f'is "{port}"; expected one of the ports: {", ".join(sorted(known)) or "none"}',
+                )
 
 
-def _find_in_service(model: Model, key: str, service: Service) -> Iterator[SettingDiagnostic]:
-    setting = _setting_of(key)
-    yield from _find_unknown_targets(model, setting, service.ports or {})
-    ports = list_ports(model, key)
-    if not ports and service.ports == {}:
-        yield SettingDiagnostic((*setting, "ports"), "is empty; give a port, or remove it")
-    elif not ports and service.ports is None:
-        path = setting if key else ()
-        switch = f"{'.'.join(setting)}.enabled: false"
-        message = f"has a Service but no ports; give a port, or set {switch}"
-        yield SettingDiagnostic(path, message)
-    yield from _find_duplicates(model, ports)
-    for port in ports:
-        if port.node_port and service.type == "ClusterIP":
-            yield SettingDiagnostic(
-                (*port.setting, "nodePort"), "is allowed with NodePort and LoadBalancer only"
-            )
-
-
-def _find_unknown_targets(
-    model: Model, setting: _Path, ports: Mapping[str, ServicePort]
-) -> Iterator[SettingDiagnostic]:
+def _find_unknown_targets(model: Model, key: str, service: Service) -> Iterator[SettingDiagnostic]:
     """Reports target ports that no container has, or that two containers have.
 
     With two, Kubernetes would take that of the first container (FindPort in k8s.io/endpointslice).
@@ -143,8 +137,8 @@ def _find_unknown_targets(
     for at in list_container_ports(model):
         paths.setdefault(at[-1], []).append(at)
     known = ", ".join(sorted(paths)) or "none"
-    for name, port in ports.items():
-        path: _Path = (*setting, "ports", name)
+    for name, port in (service.ports or {}).items():
+        path: _Path = (*_setting_of(key), "ports", name)
         target = port.target_port or name
         if isinstance(target, int):
             continue
@@ -163,10 +157,20 @@ def _find_unknown_targets(
             yield SettingDiagnostic((*path, "protocol"), message)
 
 
-def _find_duplicates(model: Model, ports: list[ExposedPort]) -> Iterator[SettingDiagnostic]:
-    seen: dict[tuple[int, str], ExposedPort] = {}
-    names: dict[str, ExposedPort] = {}
+def _find_in_ports(
+    model: Model, key: str, service: Service, ports: list[ExposedPort]
+) -> Iterator[SettingDiagnostic]:
+    """Reports a Service without ports, and ports with a name or number that another one has."""
+    setting = _setting_of(key)
+    if not ports and service.ports == {}:
+        yield SettingDiagnostic((*setting, "ports"), "is empty; give a port, or remove it")
+    elif not ports and service.ports is None:
+        switch = f"{'.'.join(setting)}.enabled: false"
+        message = f"has a Service but no ports; give a port, or set {switch}"
+        yield SettingDiagnostic(setting if key else (), message)
     containers = list_container_ports(model)
+    numbers: dict[tuple[int, str], ExposedPort] = {}
+    names: dict[str, ExposedPort] = {}
     for port in ports:
         same_name = names.setdefault(port.name, port)
         if same_name is not port:
@@ -174,62 +178,48 @@ def _find_duplicates(model: Model, ports: list[ExposedPort]) -> Iterator[Setting
             yield SettingDiagnostic(
                 port.setting, f"{message}expected another name", others=(same_name.setting,)
             )
-        first = seen.setdefault((port.number, port.protocol), port)
-        if first is port:
-            continue
+        first = numbers.setdefault((port.number, port.protocol), port)
         mine, other = containers.get(port.setting), containers.get(first.setting)
-        if mine and other and mine.container_port == other.container_port:
-            continue  # Reported as a port of the container already.
-        key = "servicePort" if mine else "port"
-        yield SettingDiagnostic(
-            (*port.setting, key),
-            f'is {port.number}, like that of "{first.name}"; expected another number',
-            others=(first.setting,),
-        )
+        # Two ports of containers with one number are reported there already.
+        reported = mine and other and mine.container_port == other.container_port
+        if first is not port and not reported:
+            yield SettingDiagnostic(
+                (*port.setting, "servicePort" if mine else "port"),
+                f'is {port.number}, like that of "{first.name}"; expected another number',
+                others=(first.setting,),
+            )
+        if port.node_port and service.type == "ClusterIP":
+            message = "is allowed with NodePort and LoadBalancer only"
+            yield SettingDiagnostic((*port.setting, "nodePort"), message)
 
 
-def _find_shared_names(model: Model) -> Iterator[SettingDiagnostic]:
-    """Reports two Services with the same `name`. Default names are checked with the manifests."""
-    names: dict[str, _Path] = {}
-    for key, service in list_services(model).items():
-        path = (*_setting_of(key), "name")
-        if service.name and (first := names.setdefault(service.name, path)) != path:
-            message = f'is "{service.name}", like {".".join(first)}; expected another name'
-            yield SettingDiagnostic(path, message, others=(first,))
-
-
-def _find_unused(model: Model) -> Iterator[SettingDiagnostic]:
+def _find_unused(
+    model: Model, services: dict[str, Service], ports: dict[str, list[ExposedPort]]
+) -> Iterator[SettingDiagnostic]:
     """Reports settings of ports that only a Service reads, where no Service has the port."""
-    services = list_services(model)
-    used: set[_Path] = set()
-    for key, service in services.items():
-        targets = {port.target for port in list_ports(model, key)}
-        used |= {
-            path
-            for path, port in list_container_ports(model).items()
-            if (path[-1] in targets if service.ports is not None else _is_default(path, port))
-        }
     by_default = any(service.ports is None for service in services.values())
+    targets = {
+        port.target for key in services if services[key].ports is not None for port in ports[key]
+    }
+    unused: list[tuple[_Path, Port, str]] = []
     for path, port in list_container_ports(model).items():
-        if services and path not in used:
-            message = "has no effect: no Service lists the port under ports; remove it"
-            if by_default:
-                message = "has no effect without servicePort, which puts the port into the Service"
-            yield from _refuse_service_settings(path, port, message)
+        is_used = path[-1] in targets or (by_default and _is_default(path, port))
+        message = "has no effect: no Service lists the port under ports; remove it"
+        if by_default:
+            message = "has no effect without servicePort, which puts the port into the Service"
+        if services and not is_used:
+            unused.append((path, port, message))
     message = "has no effect: an init container ends before the Pod serves requests; remove it"
     for name, container in sorted(model.init_containers.items()):
         for port_name, port in container.ports.items():
-            path = ("initContainers", name, "ports", port_name)
-            yield from _refuse_service_settings(path, port, message)
+            unused.append((("initContainers", name, "ports", port_name), port, message))
+    for path, port, message in unused:
+        for attribute, key in _OF_SERVICE.items():
+            if getattr(port, attribute):
+                yield SettingDiagnostic((*path, key), message)
 
 
-def _refuse_service_settings(path: _Path, port: Port, message: str) -> Iterator[SettingDiagnostic]:
-    for attribute, key in _OF_SERVICE.items():
-        if getattr(port, attribute):
-            yield SettingDiagnostic((*path, key), message)
-
-
-def _find_in_ingress(model: Model) -> Iterator[SettingDiagnostic]:
+def _find_in_ingress(model: Model, services: dict[str, Service]) -> Iterator[SettingDiagnostic]:
     ingress = model.ingress
     if ingress is None:
         return
@@ -239,7 +229,7 @@ def _find_in_ingress(model: Model) -> Iterator[SettingDiagnostic]:
         message = f'is "{key}"; expected one of services: {known}'
         yield SettingDiagnostic(("ingress", "service"), message)
         return
-    if key not in list_services(model):
+    if key not in services:
         path: _Path = ("ingress", "service") if key else ("ingress",)
         setting = ".".join(_setting_of(key))
         yield SettingDiagnostic(path, f"needs the Service, but {setting}.enabled is false")

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import Code, SettingDiagnostic
 from framework.settings.amounts import find_unlikely
-from framework.settings.base import Checked, one_of
+from framework.settings.base import Checked, find_not_one, one_of
 from framework.settings.forms import Shorthand
 from framework.settings.values import (
     AbsolutePath,
@@ -173,17 +173,12 @@ class Volume(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports several sources or none, and settings that belong to another source."""
-        sources = [source for source in _SOURCES if getattr(self, source) is not None]
-        if len(sources) != 1:
-            names = ", ".join(to_camel(source) for source in _SOURCES)
-            remedy = "; null removes an inherited one" if sources else ""
-            message = f"has {len(sources)} sources; expected exactly one of {names}{remedy}"
-            yield SettingDiagnostic(
-                (), message, others=tuple((to_camel(source),) for source in sources)
-            )
+        yield from find_not_one(self, *_SOURCES)
+        given = {source for source in _SOURCES if getattr(self, source) is not None}
+        if len(given) != 1:
             return
         for option, takers in _OPTIONS.items():
-            if getattr(self, option) and sources[0] not in takers:
+            if getattr(self, option) and not given & {*takers}:
                 named = " or ".join(to_camel(taker) for taker in takers)
                 yield SettingDiagnostic(
                     (to_camel(option),), f"is allowed with {named} only; remove it"
