@@ -2,62 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from framework.core.env_references import order_variables
+from framework.kinds.kind import without_empty
 from framework.settings.container import (
     ConfigMapValue,
     Container,
     ContainerSettings,
     EnvSource,
-    EnvValue,
     FieldValue,
-    Port,
     Resources,
     ResourceValue,
     SecretValue,
     ServingContainer,
+    Sidecar,
 )
 from framework.settings.model import Model
 from framework.settings.pod import ContainerSecurity, Security
-from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, Probes, active
+from framework.settings.probes import Handler, HttpGet, Lifecycle, Probe, active
 from framework.settings.reserved import MODEL_CONTAINER, config_volume
 from framework.settings.volumes import Mount, Volume
 
 
-def build_containers(settings: Model) -> list[dict[str, Any]]:
-    """Builds `containers`: the model's own first, then those sidecars that are not native."""
-    own = _build_container(MODEL_CONTAINER, settings, settings, settings.pre_stop_seconds)
-    # Kubernetes sends the stop signal to these at the same time as to the model, so they wait as
-    # long as the model does. A proxy in front of it would otherwise refuse the last requests.
-    return [own] + [
-        _build_container(name, sidecar, settings, settings.pre_stop_seconds)
-        for name, sidecar in sorted(settings.sidecars.items())
-        if not sidecar.native
-    ]
-
-
-def build_init_containers(settings: Model) -> list[dict[str, Any]]:
-    """Builds `initContainers`: native sidecars, then init containers, each sorted by name.
+def build_containers(settings: Model) -> dict[str, list[dict[str, Any]]]:
+    """Builds `containers`, the model's own first, and `initContainers`.
 
     A native sidecar is an init container that restarts always. Kubernetes starts init containers in
     list order, so that sidecars which come first already run while the others do their work.
     """
-    sidecars = [
-        {**_build_container(name, sidecar, settings, 0), "restartPolicy": "Always"}
-        for name, sidecar in sorted(settings.sidecars.items())
-        if sidecar.native
-    ]
-    return sidecars + [
-        _build_container(name, container, settings, 0)
-        for name, container in sorted(settings.init_containers.items())
-    ]
+    containers, init_containers = [_build_container(MODEL_CONTAINER, settings, settings)], []
+    for name, sidecar in sorted(settings.sidecars.items()):
+        built = _build_container(name, sidecar, settings)
+        if sidecar.native:
+            init_containers.append({**built, "restartPolicy": "Always"})
+        else:
+            containers.append(built)
+    for name, container in sorted(settings.init_containers.items()):
+        init_containers.append(_build_container(name, container, settings))
+    return {"containers": containers, "initContainers": init_containers}
 
 
-def _build_container(
-    name: str, settings: ContainerSettings, model: Model, pre_stop_seconds: int
-) -> dict[str, Any]:
+def _build_container(name: str, settings: ContainerSettings, model: Model) -> dict[str, Any]:
     """Builds one container of a model, from the settings of this container."""
     fields: dict[str, Any] = {"name": name}
     own = ContainerSecurity()
@@ -69,27 +55,44 @@ def _build_container(
     elif isinstance(settings, Container):
         fields |= {"image": settings.image, "imagePullPolicy": settings.pull_policy}
         own = settings.security
+    is_model = isinstance(settings, Model)
     fields |= {
         "command": list(settings.command),
         "args": list(settings.args),
         "workingDir": settings.working_dir,
-        "ports": _build_ports(settings.ports),
-        "env": _build_env(settings.env),
-        "envFrom": _build_env_from(settings.env_from),
-        "resources": _build_resources(
-            settings.total_resources if isinstance(settings, Model) else settings.resources
+        "ports": [
+            {"name": port_name, "containerPort": port.container_port, "protocol": port.protocol}
+            for port_name, port in settings.ports.items()
+        ],
+        # The order of merged settings is that of their first layer, and has no meaning: a profile's
+        # variable may refer to one that the model adds.
+        "env": order_variables(
+            [
+                {"name": variable, "value": value}
+                if isinstance(value, str)
+                else {"name": variable, "valueFrom": _build_value_source(value)}
+                for variable, value in settings.env.items()
+            ]
         ),
+        "envFrom": [_build_env_source(source) for source in settings.env_from.values()],
+        "resources": _build_resources(model.total_resources if is_model else settings.resources),
         "volumeMounts": _build_mounts(name, settings),
         "securityContext": _build_security(model.security, own),
     }
     if isinstance(settings, ServingContainer):
-        own_startup = settings.probes.own_startup
-        startup = settings.startup_probe if isinstance(settings, Model) else own_startup
-        fields |= {
-            **_build_probes(settings.probes, startup),
-            "lifecycle": _build_lifecycle(settings.lifecycle, pre_stop_seconds),
+        probes = {
+            "startupProbe": model.startup_probe if is_model else settings.probes.own_startup,
+            "readinessProbe": active(settings.probes.readiness),
+            "livenessProbe": active(settings.probes.liveness),
         }
-    return _without_empty(
+        fields |= {key: _build_probe(probe) for key, probe in probes.items() if probe}
+        # Kubernetes sends the stop signal to a sidecar that is not native at the same time as to
+        # the model, so it waits as long as the model does. A proxy in front of the model would
+        # otherwise refuse the last requests.
+        waits = not (isinstance(settings, Sidecar) and settings.native)
+        wait = model.pre_stop_seconds if waits else 0
+        fields["lifecycle"] = _build_lifecycle(settings.lifecycle, wait)
+    return without_empty(
         {
             **fields,
             "terminationMessagePath": settings.termination_message_path,
@@ -101,58 +104,28 @@ def _build_container(
     )
 
 
-def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value not in ([], {}, None)}
-
-
 def _build_mounts(container: str, settings: ContainerSettings) -> list[dict[str, Any]]:
     mounts = []
     if isinstance(settings, Model):
         mounts += [
-            _build_mount(name, Mount.model_construct(path=path, **_mount_options(volume)))
+            _build_mount(name, volume.mount_path, volume)
             for name, volume in settings.volumes.items()
-            if (path := volume.mount_path)
+            if volume.mount_path
         ]
-    mounts += [_build_mount(mount.volume or name, mount) for name, mount in settings.mounts.items()]
-    if settings.config and settings.config.mount_path:
-        files = Mount.model_construct(path=settings.config.mount_path, read_only=True)
-        mounts.append(_build_mount(config_volume(container), files))
+    for name, mount in settings.mounts.items():
+        mounts.append(_build_mount(mount.volume or name, mount.path, mount))
+    if settings.config and (path := settings.config.mount_path):
+        mounts.append({"name": config_volume(container), "mountPath": path, "readOnly": True})
     return mounts
 
 
-def _mount_options(volume: Volume) -> dict[str, Any]:
-    return {"read_only": volume.read_only, "sub_path": volume.sub_path}
-
-
-def _build_mount(volume: str, mount: Mount) -> dict[str, Any]:
-    options = {
-        "readOnly": mount.read_only,
-        "subPath": mount.sub_path,
-        "subPathExpr": mount.sub_path_expr,
-        "mountPropagation": mount.mount_propagation,
-    }
-    present = {key: value for key, value in options.items() if value}
-    return {"name": volume, "mountPath": mount.path, **present}
-
-
-def _build_ports(ports: Mapping[str, Port]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "containerPort": port.container_port, "protocol": port.protocol}
-        for name, port in ports.items()
-    ]
-
-
-def _build_env(env: Mapping[str, EnvValue]) -> list[dict[str, Any]]:
-    # The order of merged settings is that of their first layer, and has no meaning: a profile's
-    # variable may refer to one that the model adds.
-    return order_variables(
-        [
-            {"name": name, "value": value}
-            if isinstance(value, str)
-            else {"name": name, "valueFrom": _build_value_source(value)}
-            for name, value in env.items()
-        ]
-    )
+def _build_mount(name: str, path: str, options: Mount | Volume) -> dict[str, Any]:
+    fields = {"readOnly": options.read_only, "subPath": options.sub_path}
+    if isinstance(options, Mount):
+        fields["subPathExpr"] = options.sub_path_expr
+        fields["mountPropagation"] = options.mount_propagation or ""
+    present = {key: value for key, value in fields.items() if value}
+    return {"name": name, "mountPath": path, **present}
 
 
 def _build_value_source(
@@ -167,17 +140,13 @@ def _build_value_source(
                 "resource": value.resource,
                 "divisor": value.divisor,
             }
-            return {"resourceFieldRef": _without_empty(fields)}
+            return {"resourceFieldRef": without_empty(fields)}
         case SecretValue():
             name, source = value.secret, "secretKeyRef"
         case ConfigMapValue():
             name, source = value.config_map, "configMapKeyRef"
     optional = {"optional": True} if value.optional else {}
     return {source: {"name": name, "key": value.key, **optional}}
-
-
-def _build_env_from(sources: Mapping[str, EnvSource]) -> list[dict[str, Any]]:
-    return [_build_env_source(source) for source in sources.values()]
 
 
 def _build_env_source(source: EnvSource) -> dict[str, Any]:
@@ -196,16 +165,6 @@ def _build_resources(resources: Resources) -> dict[str, Any]:
             for name, claim in resources.claims.items()
         ]
     return built
-
-
-def _build_probes(probes: Probes, startup: Probe | None) -> dict[str, Any]:
-    """Builds the probes of a container; `startup` is the one that starts it."""
-    named = {
-        "startupProbe": startup,
-        "readinessProbe": active(probes.readiness),
-        "livenessProbe": active(probes.liveness),
-    }
-    return {name: _build_probe(probe) for name, probe in named.items() if probe}
 
 
 def _build_probe(probe: Probe) -> dict[str, Any]:
@@ -233,7 +192,7 @@ def _build_lifecycle(lifecycle: Lifecycle, pre_stop_seconds: int) -> dict[str, A
         "postStart": _build_handler(lifecycle.post_start) if lifecycle.post_start else {},
         "preStop": _build_handler(lifecycle.pre_stop) if lifecycle.pre_stop else sleep,
     }
-    return _without_empty(hooks)
+    return without_empty(hooks)
 
 
 def _build_handler(handler: Handler) -> dict[str, Any]:
@@ -251,12 +210,12 @@ def _build_security(model: Security, own: ContainerSecurity) -> dict[str, Any]:
         "drop": list(security.drop_capabilities or ()),
         "add": list(security.add_capabilities),
     }
-    return _without_empty(
+    return without_empty(
         {
             "allowPrivilegeEscalation": security.allow_privilege_escalation,
             "privileged": security.privileged or None,
             "readOnlyRootFilesystem": security.read_only_root_filesystem,
-            "capabilities": _without_empty(capabilities),
+            "capabilities": without_empty(capabilities),
             "runAsNonRoot": own.run_as_non_root,
             "runAsUser": own.run_as_user,
             "runAsGroup": own.run_as_group,

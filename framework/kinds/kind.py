@@ -55,6 +55,14 @@ PROTECTED_EVERYWHERE = {
 }
 
 
+def without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that have a value.
+
+    Our field manager would own an empty field, and `drift` would compare it.
+    """
+    return {key: value for key, value in fields.items() if value not in ([], {}, None)}
+
+
 def build_type_token(obj: Mapping[str, Any]) -> str:
     """Returns Pulumi's type of an object, such as `kubernetes:core/v1:Service`.
 

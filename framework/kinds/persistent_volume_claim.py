@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.kind import NOT_AWAITED, Kind, Manifest, TrackInput, computed
+from framework.kinds.kind import NOT_AWAITED, Kind, Manifest, TrackInput, computed, without_empty
 
 if TYPE_CHECKING:
     from framework.settings.volumes import Claim, Ephemeral, Volume
@@ -19,11 +19,13 @@ def claim_name(model: str, volume: str) -> str:
 
 def build_claim_spec(claim: Claim | Ephemeral) -> dict[str, Any]:
     """Builds the spec of a new claim, which an ephemeral volume contains as well."""
-    spec: dict[str, Any] = {
-        "accessModes": list(claim.access_modes),
-        "resources": {"requests": {"storage": claim.size}},
-    }
-    return {**spec, "storageClassName": claim.storage_class} if claim.storage_class else spec
+    return without_empty(
+        {
+            "accessModes": list(claim.access_modes),
+            "resources": {"requests": {"storage": claim.size}},
+            "storageClassName": claim.storage_class,
+        }
+    )
 
 
 def build(track: TrackInput) -> Iterator[Manifest]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framework.core.kind_rules import KindRules
-from framework.kinds.kind import NOT_AWAITED, SELECTOR, Kind, Manifest, TrackInput
+from framework.kinds.kind import NOT_AWAITED, SELECTOR, Kind, Manifest, TrackInput, without_empty
 from framework.kinds.naming import NAME_LABEL, build_selector
-from framework.settings.service_rules import ExposedPort, list_ports, list_services
+from framework.settings.service_rules import list_ports, list_services
 
 if TYPE_CHECKING:
     from framework.settings.networking import Service
@@ -29,46 +29,41 @@ def build(track: TrackInput) -> Iterator[Manifest]:
         name = service_name(track.model, key, service)
         metadata = track.build_metadata({**service.annotations, **NOT_AWAITED}, name)
         metadata["labels"] = {**service.labels, **metadata["labels"]}
+        selector = {NAME_LABEL: track.model}
+        if service.track:
+            selector = build_selector(track.model, service.track)
+        ports = [
+            without_empty(
+                {
+                    "name": port.name,
+                    "port": port.number,
+                    "targetPort": port.target,
+                    "protocol": port.protocol,
+                    "appProtocol": port.app_protocol,
+                    "nodePort": port.node_port,
+                }
+            )
+            for port in list_ports(track.settings, key)
+        ]
+        spec = {
+            "type": service.type,
+            "selector": selector,
+            "ports": ports,
+            "clusterIP": "None" if service.headless else None,
+            "sessionAffinity": service.session_affinity,
+            "externalTrafficPolicy": service.external_traffic_policy,
+            "loadBalancerClass": service.load_balancer_class,
+        }
         yield Manifest(
             f"{track.model}-{key}" if key else track.model,
             {
                 "apiVersion": "v1",
                 "kind": "Service",
                 "metadata": metadata,
-                "spec": _build_spec(track, key, service),
+                "spec": without_empty(spec),
             },
             part=key,
         )
-
-
-def _build_spec(track: TrackInput, key: str, service: Service) -> dict[str, Any]:
-    options = {
-        "clusterIP": "None" if service.headless else None,
-        "sessionAffinity": service.session_affinity,
-        "externalTrafficPolicy": service.external_traffic_policy,
-        "loadBalancerClass": service.load_balancer_class,
-    }
-    shared = {NAME_LABEL: track.model}
-    return {
-        "type": service.type,
-        "selector": build_selector(track.model, service.track) if service.track else shared,
-        "ports": [_build_port(port) for port in list_ports(track.settings, key)],
-        **{key: value for key, value in options.items() if value is not None},
-    }
-
-
-def _build_port(port: ExposedPort) -> dict[str, Any]:
-    built: dict[str, Any] = {
-        "name": port.name,
-        "port": port.number,
-        "targetPort": port.target,
-        "protocol": port.protocol,
-    }
-    if port.app_protocol:
-        built["appProtocol"] = port.app_protocol
-    if port.node_port:
-        built["nodePort"] = port.node_port
-    return built
 
 
 KIND = Kind(
