@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -29,7 +29,6 @@ from framework.engines.base import (
 )
 from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import EventReader
-from framework.engines.cli_lock import StackLock
 from framework.engines.cli_opened_stack import OpenedStack, build_recorded, read_stack
 from framework.engines.cli_preview import find_targets, preview_stack
 from framework.engines.cli_refresh import find_other_changes, preview_refresh
@@ -123,10 +122,10 @@ class CliEngine:
         settled = self._settle(request)
         # Before the lock is taken: the CLI takes it itself to create a stack.
         stack = self._open(request)
-        with StackLock(stack.project, stack.name) as lock, self._connect(request) as provider:
+        with stack.lock, self._connect(request) as provider:
             opened = read_stack(stack, request)
             self._check_remote_lock(opened)
-            opened, warnings = self._settle_remote(request, opened, lock)
+            opened, warnings = self._settle_remote(request, opened)
             request, opened = _add_recorded(request, opened)
             targets = find_targets(opened, request)
             previewed = preview_stack(opened, request, targets, provider)
@@ -136,21 +135,20 @@ class CliEngine:
             check_problems(preview)
             _review(request, opened, preview)
             if preview.clean:
-                opened = forget_old(request, opened, checked.forgotten, lock)
+                opened = forget_old(request, opened, checked.forgotten)
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
                 reader, target = opened.read_events(), opened.build_target(targets)
-                with lock.released():
-                    opened.stack.run("up", reader, program=build_program(request), **target)
+                opened.stack.run("up", reader, program=build_program(request), **target)
                 result = Result(preview.changes, reader.failures, messages=preview.messages)
                 return opened.end_up(request, result)
             if not confirm(preview):
                 return None
             # Before the first write: a run that is killed leaves objects on this cluster.
             opened.remember_cluster(opened.resources)
-            opened = forget_old(request, opened, checked.forgotten, lock)
+            opened = forget_old(request, opened, checked.forgotten)
             previewed = replace(previewed, preview=preview)
-            apply = CliApply(opened, previewed, request, provider, lock, on_progress)
+            apply = CliApply(opened, previewed, request, provider, on_progress)
             # It records the cluster once more: before the first deployment, the state had no
             # provider.
             return opened.end_up(request, apply.run())
@@ -391,32 +389,21 @@ class CliEngine:
         return opened, messages + warnings
 
     def _settle_remote(
-        self,
-        request: Request,
-        opened: OpenedStack,
-        lock: StackLock | None = None,
-        *,
-        accepts_recreated: bool = False,
+        self, request: Request, opened: OpenedStack, *, accepts_recreated: bool = False
     ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Records what an interrupted command created, for a state that only the CLI reads.
 
         It is not in a folder, or in a form of a folder that the embedded engine does not read.
-        `lock` is the lock of the stack, if this command holds it: the CLI takes it for the import.
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
         if not _has_leftovers(opened.checkpoint) or _read_folder(request)[1] is not None:
             return opened, ()
         # The recorded providers created the objects, so these are looked up through them.
         connect = self._connect_recorded
-        with (
-            open_clusters(
-                request, opened.recorded, connect, accepts_recreated=accepts_recreated
-            ) as clusters,
-            lock.released() if lock is not None else nullcontext(),
-        ):
+        with open_clusters(
+            request, opened.recorded, connect, accepts_recreated=accepts_recreated
+        ) as clusters:
             is_changed, messages = settle_remote(opened.stack, clusters, request.plan)
-        if lock is not None:
-            lock.require()
         if is_changed:
             opened = read_stack(opened.stack, request, accepts_recreated=accepts_recreated)
         return opened, messages

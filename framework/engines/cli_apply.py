@@ -19,7 +19,6 @@ from framework.engines.cli_deletions import (
     find_held_deletions,
     find_unprotected,
 )
-from framework.engines.cli_lock import StackLock
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import CliPreview
 from framework.engines.cli_refresh import needs_refresh
@@ -48,7 +47,7 @@ _MISSED = "it was not deleted, although nothing failed; next: run `up` again"
 class CliApply:
     """Applies a preview: puts back what others changed, and runs `pulumi up`.
 
-    The lock is held throughout, except while the CLI runs, which takes it itself.
+    The caller holds the lock of the stack.
     """
 
     def __init__(
@@ -57,12 +56,11 @@ class CliApply:
         previewed: CliPreview,
         request: Request,
         provider: KubernetesProvider | None,
-        lock: StackLock,
         on_progress: OnProgress,
     ) -> None:
         """`provider` is None where the request names no cluster."""
         self._opened, self._previewed, self._request = opened, previewed, request
-        self._provider, self._lock = provider, lock
+        self._provider = provider
         self._feed = feed = ProgressFeed(on_progress)
         self._follower = RolloutFollower(provider, feed, previewed.steps)
         components = previewed.reader.components
@@ -122,7 +120,7 @@ class CliApply:
             if not found.custom
         }
         failed = FailedUp(unfinished, outputs, refreshed)
-        refusal = self._lock.record_failed(self._opened.stack, failed)
+        refusal = self._opened.stack.record_failed(failed)
         return [refusal] if refusal else []
 
     def _end_early(self, exc: BaseException) -> None:
@@ -250,7 +248,7 @@ class CliApply:
         for change in kept:
             self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
         if self._pre_cli_writer is not None:
-            self._lock.require()
+            self._opened.stack.lock.require()
             self._pre_cli_writer.run([step for step in waiting if step.change.urn not in causes])
         return self._find_models({change.component for change in kept})
 
@@ -373,7 +371,7 @@ class CliApply:
         """Runs `pulumi up` for the URNs of `targets`, or for all but `excluded`."""
         # Another command may have changed the state after the run before, and this one would apply
         # a plan that was made before that.
-        self._lock.require()
+        self._opened.stack.lock.require()
         program = build_program(self._request)
         steps = self._previewed.steps
         # The URNs that are recorded, which a rename with `previousName` changes.
@@ -401,8 +399,7 @@ class CliApply:
         self._has_run = True
         self._reader.begin_command()
         try:
-            with self._lock.released():
-                self._opened.stack.run("up", self._reader, program=program, **options)
+            self._opened.stack.run("up", self._reader, program=program, **options)
         finally:
             recorded = (found.urn for found in self._opened.resources)
             within = frozenset(filter(scope.contains, recorded))

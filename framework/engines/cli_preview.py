@@ -101,7 +101,7 @@ def preview_stack(
         urns = {"exclude": opened.list_urns(left_out)}
     options = {"program": build_program(request), **urns}
     refresh = needs_refresh(opened, targets, provider)
-    failure = opened.stack.try_run("preview", reader, refresh=refresh, **options)
+    failure = opened.stack.preview(reader, refresh=refresh, **options)
     # The CLI previews its own state. Where that lacks what an interrupted command has done, only
     # the comparison with the live objects counts.
     is_complete = failure is None and not reader.failures and not opened.is_settled_in_memory

@@ -10,13 +10,11 @@ lock, and the CLI encrypts the secrets again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Problem
 from framework.engines.base import Request
-from framework.engines.cli_lock import StackLock
 from framework.engines.cli_opened_stack import OpenedStack, build_recorded
 from framework.engines.cli_stack import CliStack, describe_pending_creates, read_export
 from framework.engines.clusters import Clusters
@@ -85,6 +83,7 @@ def settle_remote(
     exported.deployment["resources"] = [resource.raw for resource in settled.resources]
     exported.deployment["pending_operations"] = []
     stack.import_back(exported)
+    stack.lock.require()
     return True, messages
 
 
@@ -99,25 +98,17 @@ def add_pending_problem(checked: CheckedDeletions, opened: OpenedStack) -> Check
     return replace(checked, preview=replace(checked.preview, problems=tuple(problems)))
 
 
-def forget_old(
-    request: Request,
-    opened: OpenedStack,
-    forgotten: Iterable[Resource],
-    lock: StackLock | None = None,
-) -> OpenedStack:
+def forget_old(request: Request, opened: OpenedStack, forgotten: Iterable[Resource]) -> OpenedStack:
     """Removes records before the first deletion, and returns the stack without them.
 
     These are the records of `CheckedDeletions.forgotten`: the CLI deletes by name, and a refresh
-    would record the object of others as ours. `lock` is the lock of the stack, if this command
-    holds it. Raises StateError if another command holds the stack, or while a create is pending.
+    would record the object of others as ours. Raises StateError if another command holds the stack,
+    or while a create is pending.
     """
     keys = frozenset(found.key for found in forgotten)
     if not keys:
         return opened
-    with lock.released() if lock is not None else nullcontext():
-        opened.stack.forget(keys)
-    if lock is not None:
-        lock.require()
+    opened.stack.forget(keys)
     checkpoint = fold(opened.checkpoint, [{"drop": key} for key in keys])
     recorded = build_recorded(checkpoint.resources, request)
     return replace(opened, checkpoint=checkpoint, recorded=recorded)

@@ -13,13 +13,15 @@ import runpy
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
-from framework.core.errors import EngineError, StateError
+from framework.core.errors import EngineError, FrameworkError, StateError
 from framework.core.passphrase import SET_PASSPHRASE
 from framework.core.suggestions import list_names
 from framework.engines.base import Request
 from framework.engines.cli_events import EventReader, event_to_json
+from framework.engines.cli_lock import StackLock
 from framework.engines.interrupts import InterruptibleCommand
 from framework.engines.project import Project, build_settings_path, load_project, read_salt
 from framework.engines.pulumi_cli import PulumiCli, build_environment, keep_last_lines
@@ -31,8 +33,11 @@ from framework.engines.state.checkpoint import (
     check_deployment,
     read_stack_outputs,
 )
-from framework.engines.state.journal import fold
+from framework.engines.state.journal import fold, set_line
+from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.state.shapes import ShapeError
+from framework.engines.state.stack_state import StackState
+from framework.engines.urns import parse_urn
 from framework.engines.values import fill_unknown, has_unknown
 
 # The CLI's default on two cores is 8, and the provider waits ten seconds after every Service.
@@ -62,7 +67,8 @@ class FailedUp:
 class CliStack:
     """Runs the commands of the CLI for one stack, through the stack of the Automation API.
 
-    Raises StateError or EngineError for the errors of the CLI.
+    Raises StateError or EngineError for the errors of the CLI. A command that writes takes the lock
+    of the stack itself, so within `lock` it gets the lock for its duration.
     """
 
     cli: PulumiCli
@@ -70,31 +76,40 @@ class CliStack:
     name: str
     automation: Any
 
+    @cached_property
+    def lock(self) -> StackLock:
+        """The lock of the stack, which is free until it is entered."""
+        return StackLock(self.project, self.name)
+
     def set_program(self, program: Callable[[], None]) -> None:
         """Replaces the inline program of the commands that run one."""
         self.automation.workspace.program = program
 
     def run(self, command: str, reader: EventReader, **options: Any) -> None:
-        """Runs `up`, `preview`, `refresh` or `destroy`, and passes its events to the reader.
+        """Runs `up`, `refresh` or `destroy`, and passes its events to the reader.
 
         The CLI also fails when a resource failed. The reader then has the failures, and no error is
         raised. EngineError for any other failure.
         """
+        with self.lock.released():
+            if (failure := self._read(command, reader, **options)) is not None:
+                raise failure
+
+    def preview(self, reader: EventReader, **options: Any) -> EngineError | None:
+        """Runs `preview`, which needs no lock, as `run` does; returns its error."""
+        # The program of a command that the CLI ends early leaves coroutines that nobody awaits.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        return self._read("preview", reader, **options)
+
+    def _read(self, command: str, reader: EventReader, **options: Any) -> EngineError | None:
         before = reader.failed_steps
         try:
             self.stream(command, lambda event: reader.read(event_to_json(event)), **options)
         except EngineError as exc:
             if reader.failed_steps == before:
-                raise EngineError(reader.redact(str(exc))) from exc.__cause__
-
-    def try_run(self, command: str, reader: EventReader, **options: Any) -> EngineError | None:
-        """Runs a command as `run` does, and returns its error in place of raising it."""
-        # The program of a command that the CLI ends early leaves coroutines that nobody awaits.
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        try:
-            self.run(command, reader, **options)
-        except EngineError as exc:
-            return exc
+                failure = EngineError(reader.redact(str(exc)))
+                failure.__cause__ = exc.__cause__
+                return failure
         return None
 
     def stream(self, command: str, on_event: Callable[[Any], None], **options: Any) -> None:
@@ -151,18 +166,48 @@ class CliStack:
         exported = self.export()
         if _drop_records(exported, keys):
             self.import_back(exported)
+            self.lock.require()
 
-    def record_failed(self, failed: FailedUp) -> None:
-        """Records what a failed `up` leaves, as `StackLock.record_failed`, which calls this.
+    def record_failed(self, failed: FailedUp) -> str:
+        """Records what a failed `up` leaves. Returns the reason if this is impossible, else ""."""
+        try:
+            self.lock.require()
+            if not self._record_in_folder(failed):
+                exported = self.export()
+                exported.deployment["resources"] = [
+                    with_failure(Resource(raw), failed).raw
+                    for raw in exported.deployment.get("resources") or ()
+                ]
+                self.import_back(exported)
+        except FrameworkError as exc:
+            return _describe_unrecorded(failed, exc)
+        return ""
 
-        Needs the lock to be free.
+    def _record_in_folder(self, failed: FailedUp) -> bool:
+        """Records without the CLI, under the lock. Returns False if the CLI must be used.
+
+        An import of the CLI would also drop the operations that an interrupted run left pending.
         """
-        exported = self.export()
-        exported.deployment["resources"] = [
-            with_failure(Resource(raw), failed).raw
-            for raw in exported.deployment.get("resources") or ()
+        if not self.project.has_file_backend:
+            return False
+        try:
+            state = StackState(self.project, open_backend(self.project, self.name))
+        except StateError:
+            # For example, a state whose secrets a cloud's key service encrypts.
+            return False
+
+        def convert(tree: Any) -> Any:
+            return state.seal(unseal(tree, read_plaintext))
+
+        changed = [
+            changed
+            for resource in state.get_current().live.values()
+            if (changed := with_failure(resource, failed, convert)) is not resource
         ]
-        self.import_back(exported)
+        if changed:
+            state.record(*map(set_line, changed))
+            state.close()
+        return True
 
     def export(self) -> Any:
         """Returns the exported state, secrets in plain text."""
@@ -181,11 +226,12 @@ class CliStack:
         document = json.dumps({"version": exported.version, "deployment": deployment})
         arguments = ["stack", "import", "--stack", self.name]
         workspace = self.automation.workspace
-        self._translate(
-            lambda: workspace.pulumi_command.run(
-                arguments, workspace.work_dir, workspace.env_vars, input=document
+        with self.lock.released():
+            self._translate(
+                lambda: workspace.pulumi_command.run(
+                    arguments, workspace.work_dir, workspace.env_vars, input=document
+                )
             )
-        )
 
     def _translate(self, action: Callable[[], Any]) -> Any:
         return _translate_errors(action, self.project, self.name)
@@ -346,6 +392,19 @@ def describe_lost_inputs(reason: object) -> str:
         "written after the refresh, so `drift` does not show them; next: `up`, which records "
         f"what the files declare: {reason}"
     )
+
+
+def _describe_unrecorded(failed: FailedUp, exc: FrameworkError) -> str:
+    texts = []
+    if failed.reasons:
+        names = ", ".join(sorted(parse_urn(urn).name for urn in failed.reasons))
+        texts.append(
+            f"it is not recorded that the rollout of {names} did not finish, so the next `up` "
+            f"does not wait for it; see `status` for its Pods: {exc}"
+        )
+    if failed.refreshed:
+        texts.append(describe_lost_inputs(exc))
+    return "; ".join(texts) or (f"the outputs of the models that failed are not recorded: {exc}")
 
 
 def check_pending_creates(operations: Iterable[Mapping[str, Any]]) -> None:

@@ -106,6 +106,7 @@ class World:
     is_replaced: bool = False
     # Recorded resources that are not of Kubernetes, with their inputs.
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lock: StackLock = field(init=False)
     # Recorded objects that the plan no longer has, and by URN what recorded objects depend on.
     gone: list[Change] = field(default_factory=list)
     needs: dict[str, list[str]] = field(default_factory=dict)
@@ -203,6 +204,10 @@ class World:
         """Stands for `CliStack.run`."""
         self.ended.clear()
         self.calls.append(options)
+        with self.lock.released():
+            self._run(reader)
+
+    def _run(self, reader: EventReader) -> None:
         # `pulumi up` takes the lock itself.
         assert not list_locks(self.backend)
         for item in self.runs.pop(0):
@@ -239,11 +244,13 @@ class World:
         targets: frozenset[str] | None = None,
     ) -> Result:
         project = load_project(self.root)
+        self.lock = _SignallingLock(project, "dev", self.ended)
         stack = CliStack(FAKE_CLI, project, "dev", None)
         fake = SimpleNamespace(
             cli=FAKE_CLI,
             run=self.run,
             project=project,
+            lock=self.lock,
             record_failed=stack.record_failed,
             export_checkpoint=self.read_checkpoint,
         )
@@ -269,9 +276,10 @@ class World:
         previewed = CliPreview(reader, preview, tuple(self.steps), waits or {}, targets)
         provider = cast(KubernetesProvider, self.cluster)
         request = Request(self.root, Stack.of("dev"))
-        with _SignallingLock(project, "dev", self.ended) as lock:
-            apply = CliApply(opened, previewed, request, provider, lock, self.show)
-            return apply.run()
+        # It records a failure under the same lock.
+        vars(stack)["lock"] = self.lock
+        with self.lock:
+            return CliApply(opened, previewed, request, provider, self.show).run()
 
 
 @pytest.fixture

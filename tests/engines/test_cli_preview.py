@@ -92,7 +92,7 @@ def test_renamed_object_is_not_deleted_where_the_list_has_gaps(
     stack = SimpleNamespace(
         cli=FAKE_CLI,
         project=SimpleNamespace(name=PROJECT),
-        try_run=lambda *_, **options: refused,
+        preview=lambda *_, **options: refused,
     )
     opened = OpenedStack(
         cast(CliStack, stack),

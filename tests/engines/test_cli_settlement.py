@@ -48,6 +48,7 @@ class FakeStack:
     def __init__(self, stack: Stack) -> None:
         self.project, self.name = load_project(stack.root), "dev"
         self.backend = open_backend(self.project, "dev")
+        self.lock = StackLock(self.project, "dev")
         self.imported: list[Any] = []
         self.exported = self._export()
 
@@ -72,7 +73,8 @@ class FakeStack:
     forget = CliStack.forget
 
     def import_back(self, exported: Any) -> None:
-        assert self.backend.find_holders() == []
+        with self.lock.released():
+            assert self.backend.find_holders() == []
         self.imported.append(exported.deployment)
 
     def open(self, stack: Stack) -> OpenedStack:
@@ -155,8 +157,8 @@ def test_cli_does_not_see_the_record_of_a_recreated_old_object(stack: Stack, loc
     assert checked.preview.changes == ()
     assert "somebody recreated it since" in checked.preview.messages[0]
     assert fake.imported == []
-    with StackLock(fake.project, "dev") if locked else nullcontext() as lock:
-        opened = forget_old(request, opened, checked.forgotten, lock)
+    with fake.lock if locked else nullcontext():
+        opened = forget_old(request, opened, checked.forgotten)
     assert not any(found.pending_delete for found in opened.resources)
     assert not opened.recorded.pending_deletions
     [deployment] = fake.imported
@@ -260,8 +262,8 @@ def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
     request = interrupted.request()
     assert engine._settle(request) == ()
     monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: "read again")
-    with StackLock(fake.project, "dev") as lock:
-        opened, messages = engine._settle_remote(request, fake.open(interrupted), lock)
+    with fake.lock:
+        opened, messages = engine._settle_remote(request, fake.open(interrupted))
         # The CLI takes the lock for the import, and this command has it again.
         assert fake.backend.find_holders()
     assert cast(Any, opened) == "read again"

@@ -8,16 +8,19 @@ from typing import Any, cast
 
 import pytest
 
+from framework.engines.cli_lock import StackLock
 from framework.engines.cli_settlement import settle_remote
 from framework.engines.cli_stack import CliStack
 from framework.engines.clusters import Clusters
 from framework.engines.embedded.settlement import restore_wanted
+from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
 from framework.engines.values import SECRET, SIGNATURE
 from framework.kube.objects import ObjectState, object_name
 from framework.kube.ownership import AlreadyExistsError
 from framework.plan import StackPlan
+from tests.shipped import SHIPPED
 
 TYPE = "kubernetes:core/v1:ConfigMap"
 URN = f"urn:pulumi:dev::test::{TYPE}::app"
@@ -103,7 +106,7 @@ class Remote:
             "resources": resources,
             "pending_operations": pending,
         }
-        self.name = "dev"
+        self.name, self.lock = "dev", StackLock(load_project(SHIPPED), "dev")
         self._live, self.imported = live, False
         self.taken: AlreadyExistsError | None = None
 
