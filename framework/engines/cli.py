@@ -30,7 +30,7 @@ from framework.engines.base import (
 from framework.engines.cli_apply import CliApply
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_opened_stack import OpenedStack, build_recorded, read_stack
-from framework.engines.cli_preview import find_targets, preview_stack
+from framework.engines.cli_preview import CliPreview, find_targets, preview_stack
 from framework.engines.cli_refresh import find_other_changes, preview_refresh
 from framework.engines.cli_settlement import (
     add_pending_problem,
@@ -75,7 +75,7 @@ from framework.engines.recorded import (
     summarize_resources,
 )
 from framework.engines.state.backend import FileBackend, open_backend
-from framework.engines.state.checkpoint import Checkpoint, Resource
+from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import list_objects, redact_copies
@@ -106,69 +106,57 @@ class CliEngine:
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
-        opened, messages = self._settle_in_memory(request, self._read(request))
-        request, opened = _add_recorded(request, opened)
-        targets = find_targets(opened, request)
+        opened = read_stack(self._open(request), request)
+        opened, messages = self._settle_in_memory(opened)
         with self._connect(request) as provider:
-            previewed = preview_stack(opened, request, targets, provider)
-            previewed = previewed.with_messages(messages)
-            checked = self._check_deletions(request, opened, previewed.preview, previewed.reader)
-            _review(request, opened, checked.preview)
-            return checked.preview
+            previewed = self._preview(opened, provider, messages)
+            _review(previewed)
+            return previewed.preview
 
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up`, with `--refresh` if needed, after a preview that is confirmed."""
-        settled = self._settle(request)
-        # Before the lock is taken: the CLI takes it itself to create a stack.
-        stack = self._open(request)
-        with stack.lock, self._connect(request) as provider:
-            opened = read_stack(stack, request)
-            self._check_remote_lock(opened)
-            opened, warnings = self._settle_remote(request, opened)
-            request, opened = _add_recorded(request, opened)
-            targets = find_targets(opened, request)
-            previewed = preview_stack(opened, request, targets, provider)
-            previewed = previewed.with_messages(settled + warnings)
-            checked = self._check_deletions(request, opened, previewed.preview, previewed.reader)
-            preview = checked.preview
+        messages = self._settle_folder(request)
+        # `_open` comes before the lock: the CLI takes it itself to create a stack.
+        with self._open(request).lock, self._connect(request) as provider:
+            opened, warnings = self._read_settled(request)
+            previewed = self._preview(opened, provider, messages + warnings)
+            preview = previewed.preview
             check_problems(preview)
-            _review(request, opened, preview)
+            _review(previewed)
+            if not preview.clean:
+                if not confirm(preview):
+                    return None
+                # Before the first write: a run that is killed leaves objects on this cluster.
+                opened.remember_cluster(opened.resources)
+            opened = forget_old(previewed.opened, previewed.forgotten)
             if preview.clean:
-                opened = forget_old(request, opened, checked.forgotten)
                 # The state also has options that a preview does not show, such as retainOnDelete.
                 # They decide what a later deletion does, so they are recorded all the same.
-                reader, target = opened.read_events(), opened.build_target(targets)
-                opened.stack.run("up", reader, program=build_program(request), **target)
+                reader, target = opened.read_events(), opened.build_target(previewed.targets)
+                opened.stack.run("up", reader, program=build_program(opened.request), **target)
                 result = Result(preview.changes, reader.failures, messages=preview.messages)
-                return opened.end_up(request, result)
-            if not confirm(preview):
-                return None
-            # Before the first write: a run that is killed leaves objects on this cluster.
-            opened.remember_cluster(opened.resources)
-            opened = forget_old(request, opened, checked.forgotten)
-            previewed = replace(previewed, preview=preview)
-            apply = CliApply(opened, previewed, request, provider, on_progress)
-            # It records the cluster once more: before the first deployment, the state had no
-            # provider.
-            return opened.end_up(request, apply.run())
+            else:
+                apply = CliApply(replace(previewed, opened=opened), provider, on_progress)
+                result = apply.run()
+            # Once more: before the first deployment, the state had no provider.
+            resources = opened.record_cluster()
+            result = replace(result, outputs=read_stack_outputs(resources))
+            return opened.forget_replicas(resources, result)
 
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
-        settled = self._settle(request, accepts_recreated=True)
-        opened = read_stack(self._open(request), request, accepts_recreated=True)
-        self._check_remote_lock(opened)
-        opened, warnings = self._settle_remote(request, opened, accepts_recreated=True)
-        targets = opened.build_recorded_target(request)
-        recorded = opened.recorded
+        messages = self._settle_folder(request, accepts_recreated=True)
+        opened, warnings = self._read_settled(request, accepts_recreated=True)
+        targets, recorded = opened.build_recorded_target(), opened.recorded
         with open_clusters(request, recorded, accepts_recreated=True) as clusters:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
             )
-        others = find_other_changes(opened, opened.build_components(request), compared)
+        others = find_other_changes(opened, compared)
         changes = order_changes([*map(build_refresh_change, compared), *others])
-        preview = Preview(changes, opened.outputs, settled + warnings)
+        preview = Preview(changes, opened.outputs, messages + warnings)
         objects = list_objects(request.plan, recorded.objects, list_live(compared))
         preview = redact_copies(preview, objects)
         if preview.clean:
@@ -183,38 +171,34 @@ class CliEngine:
         recreated = {item.recorded.urn for item in compared if item.replacement is not None}
         with opened.restoring_inputs(recreated):
             opened.stack.run("refresh", reader, **targets)
-        result = reader.build_result(opened.record_result())
+        result = reader.build_result(read_stack_outputs(opened.record_cluster()))
         return replace(result, changes=preview.changes, messages=preview.messages)
 
     @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
-        settled = self._settle(request)
-        opened = self._read(request)
-        self._check_remote_lock(opened)
-        opened, warnings = self._settle_remote(request, opened)
-        warnings = settled + warnings
-        components = opened.build_components(request)
+        messages = self._settle_folder(request)
+        opened, warnings = self._read_settled(request)
+        messages += warnings
+        components = opened.build_components()
         components.check_targets()
         resources = [found for found in opened.resources if components.is_target(found.urn)]
         check_protected(resources)
         # A state lists a resource after those that it depends on, so dependents come first here.
         changes = tuple(build_deletion(found, components) for found in reversed(resources))
         if not changes:
-            return Result((), messages=warnings)
-        preview = Preview(changes, opened.outputs, warnings)
-        checked = self._check_deletions(request, opened, preview)
+            return Result((), messages=messages)
+        preview = Preview(changes, opened.outputs, messages)
+        checked = self._check_deletions(opened, preview)
         check_problems(checked.preview)
         if not confirm(checked.preview):
             return None
-        opened = forget_old(request, opened, checked.forgotten)
+        opened = forget_old(opened, checked.forgotten)
         reader = opened.read_events(on_progress, components=components)
-        options = {"continue_on_error": True, **opened.build_recorded_target(request)}
+        options = {"continue_on_error": True, **opened.build_recorded_target()}
         opened.stack.run("destroy", reader, **options)
         result = replace(reader.build_result({}), changes=checked.preview.changes)
-        has_failed = bool(result.failures)
-        warnings = opened.kept_replicas.end_command(request, (), has_failed=has_failed)
-        return replace(result, messages=(*result.messages, *warnings))
+        return opened.forget_replicas((), result)
 
     @interrupt_on_sigterm()
     def outputs(self, request: Request) -> Mapping[str, Any]:
@@ -239,14 +223,15 @@ class CliEngine:
             raise RefreshLocksError(self._cli.version)
         stack, targets = self._open(request), {}
         if request.components is not None:
-            targets = read_stack(stack, request).build_recorded_target(request)
+            targets = read_stack(stack, request).build_recorded_target()
         return preview_refresh(stack, **targets)
 
     @interrupt_on_sigterm()
     def read_revision(self, request: Request) -> str:
         """Returns the revision of the exported state; settles nothing."""
-        backend, _ = _read_folder(request)
-        return "" if backend else _build_revision(self._open(request).export_checkpoint())
+        if load_project(request.root).has_file_backend:
+            return ""
+        return _build_revision(self._open(request).export_checkpoint())
 
     @interrupt_on_sigterm()
     def recorded_objects(
@@ -265,15 +250,14 @@ class CliEngine:
         exported = checkpoint = self._open(request).export_checkpoint()
         messages: tuple[str, ...] = ()
         if _has_leftovers(checkpoint):
-            before = build_recorded(checkpoint.resources, None)
+            before = build_recorded(checkpoint.resources, replace(request, components=None))
             with open_clusters(
                 request, before, self._connect_recorded, accepts_recreated=accepts_recreated
             ) as clusters:
                 checkpoint, messages = settle_export(checkpoint, clusters, request.plan)
-        resources = checkpoint.resources
-        recorded = build_recorded(resources, request, check_targets=True, messages=messages)
+        recorded = build_recorded(checkpoint.resources, request, check_targets=True)
         if backend is not None:
-            return recorded
+            return replace(recorded, messages=messages)
         messages = _describe_unfinished(exported) + messages
         return replace(recorded, messages=messages, revision=_build_revision(exported))
 
@@ -282,14 +266,28 @@ class CliEngine:
         name = request.stack.name
         if name not in self._stacks:
             self._stacks[name] = open_stack(self._cli, request)
-        else:
-            self._stacks[name].set_program(build_program(request))
         return self._stacks[name]
 
-    def _read(self, request: Request) -> OpenedStack:
-        return read_stack(self._open(request), request)
+    def _preview(
+        self,
+        opened: OpenedStack,
+        provider: KubernetesProvider | None,
+        messages: Iterable[str],
+    ) -> CliPreview:
+        """Previews what `up` would do, and adds `messages` and the problems of deletions.
 
-    def _settle(self, request: Request, *, accepts_recreated: bool = False) -> tuple[str, ...]:
+        Reviews nothing yet: `up` refuses problems first.
+        """
+        opened = _fit_plan(opened)
+        previewed = preview_stack(opened, find_targets(opened), provider)
+        merged = tuple(sorted({*previewed.preview.messages, *messages}))
+        preview = replace(previewed.preview, messages=merged)
+        checked = self._check_deletions(opened, preview, previewed.reader)
+        return replace(previewed, preview=checked.preview, forgotten=checked.forgotten)
+
+    def _settle_folder(
+        self, request: Request, *, accepts_recreated: bool = False
+    ) -> tuple[str, ...]:
         """Prepares a state in a folder for a command that writes.
 
         Removes the locks of commands that have ended, names the command that holds the stack, and
@@ -311,11 +309,7 @@ class CliEngine:
         return EmbeddedEngine(self._connect_recorded)
 
     def _check_deletions(
-        self,
-        request: Request,
-        opened: OpenedStack,
-        preview: Preview,
-        reader: EventReader | None = None,
+        self, opened: OpenedStack, preview: Preview, reader: EventReader | None = None
     ) -> CheckedDeletions:
         """Returns the preview with the problems of objects that it must not delete.
 
@@ -325,7 +319,7 @@ class CliEngine:
         if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
             return CheckedDeletions(preview)
         former_urns = reader.former_urns if reader is not None else {}
-        with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
+        with open_clusters(opened.request, opened.recorded, self._connect_recorded) as clusters:
 
             def connect(resource: Resource) -> Connection:
                 return clusters.connect(resource.provider_urn)
@@ -341,6 +335,14 @@ class CliEngine:
             )
         return add_pending_problem(checked, opened)
 
+    def _read_settled(
+        self, request: Request, *, accepts_recreated: bool = False
+    ) -> tuple[OpenedStack, tuple[str, ...]]:
+        """Reads a stack to write it, after `_settle_folder`, and returns it with warnings."""
+        opened = read_stack(self._open(request), request, accepts_recreated=accepts_recreated)
+        self._check_remote_lock(opened)
+        return self._settle_remote(opened, accepts_recreated=accepts_recreated)
+
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
 
@@ -352,9 +354,7 @@ class CliEngine:
         if roots and not opened.stack.project.has_file_backend:
             opened.stack.refresh_only(roots)
 
-    def _settle_in_memory(
-        self, request: Request, opened: OpenedStack
-    ) -> tuple[OpenedStack, tuple[str, ...]]:
+    def _settle_in_memory(self, opened: OpenedStack) -> tuple[OpenedStack, tuple[str, ...]]:
         """Returns the stack as the next `up` settles it, and warnings; writes nothing.
 
         Otherwise a preview would show once more what an interrupted command has done, and `up`
@@ -362,6 +362,7 @@ class CliEngine:
         nothing to settle, the same stack is returned, because the change list of the CLI is better.
         """
         settled: Checkpoint | None
+        request = opened.request
         backend, checkpoint = _read_folder(request)
         if backend is not None and checkpoint is not None:
             messages = tuple(
@@ -384,18 +385,18 @@ class CliEngine:
                 settled = None
         if settled is None:
             return opened, messages + warnings
-        recorded = build_recorded(settled.resources, request)
-        opened = replace(opened, checkpoint=settled, recorded=recorded, is_settled_in_memory=True)
+        opened = replace(opened, checkpoint=settled, is_settled_in_memory=True)
         return opened, messages + warnings
 
     def _settle_remote(
-        self, request: Request, opened: OpenedStack, *, accepts_recreated: bool = False
+        self, opened: OpenedStack, *, accepts_recreated: bool = False
     ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Records what an interrupted command created, for a state that only the CLI reads.
 
         It is not in a folder, or in a form of a folder that the embedded engine does not read.
         Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
         """
+        request = opened.request
         if not _has_leftovers(opened.checkpoint) or _read_folder(request)[1] is not None:
             return opened, ()
         # The recorded providers created the objects, so these are looked up through them.
@@ -426,13 +427,12 @@ class CliEngine:
             connection.close()
 
 
-def _add_recorded(request: Request, opened: OpenedStack) -> tuple[Request, OpenedStack]:
-    """Returns a request whose plan fits the records, and the stack with the records it works on."""
-    request = keep_identifier(request, opened.recorded.providers)
-    named = with_record_aliases(request, opened.stack.project.name, opened.resources)
-    if named.former_components != request.former_components:
-        opened = replace(opened, recorded=build_recorded(opened.resources, named))
-    return named, opened
+def _fit_plan(opened: OpenedStack) -> OpenedStack:
+    """Returns the stack with a request whose plan fits the records."""
+    providers = summarize_resources(opened.resources).providers
+    request = keep_identifier(opened.request, providers)
+    request = with_record_aliases(request, opened.stack.project.name, opened.resources)
+    return replace(opened, request=request)
 
 
 def _read_folder(request: Request) -> tuple[FileBackend | None, Checkpoint | None]:
@@ -481,8 +481,9 @@ def _has_leftovers(checkpoint: Checkpoint) -> bool:
     return bool(checkpoint.pending) or replaced
 
 
-def _review(request: Request, opened: OpenedStack, preview: Preview) -> None:
+def _review(previewed: CliPreview) -> None:
     """Passes a preview and what it was computed from to the request's `review`."""
+    request, recorded = previewed.opened.request, previewed.opened.recorded
     if request.review is not None:
-        with open_clusters(request, opened.recorded) as clusters:
-            request.review(preview, read_basis(request, opened.recorded, clusters))
+        with open_clusters(request, recorded) as clusters:
+            request.review(previewed.preview, read_basis(request, recorded, clusters))

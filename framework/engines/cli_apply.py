@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from framework.core.changes import Change, Failure, Op, Result
 from framework.core.errors import EngineError, FrameworkError
-from framework.engines.base import OnProgress, Request
+from framework.engines.base import OnProgress
 from framework.engines.cli_deletions import (
     HeldDeletions,
     RunScope,
@@ -38,7 +38,6 @@ from framework.engines.deployment_order import (
 )
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.recorded import build_deletion
-from framework.engines.urns import list_model_urns
 from framework.kube.provider import KubernetesProvider
 
 _MISSED = "it was not deleted, although nothing failed; next: run `up` again"
@@ -51,20 +50,15 @@ class CliApply:
     """
 
     def __init__(
-        self,
-        opened: OpenedStack,
-        previewed: CliPreview,
-        request: Request,
-        provider: KubernetesProvider | None,
-        on_progress: OnProgress,
+        self, previewed: CliPreview, provider: KubernetesProvider | None, on_progress: OnProgress
     ) -> None:
         """`provider` is None where the request names no cluster."""
-        self._opened, self._previewed, self._request = opened, previewed, request
-        self._provider = provider
+        self._opened, self._previewed = previewed.opened, previewed
+        self._request, self._provider = self._opened.request, provider
         self._feed = feed = ProgressFeed(on_progress)
         self._follower = RolloutFollower(provider, feed, previewed.steps)
         components = previewed.reader.components
-        self._reader = opened.read_events(self._follower.show, components=components)
+        self._reader = self._opened.read_events(self._follower.show, components=components)
         self._pre_cli_writer = PreCliWriter(provider, feed) if provider is not None else None
         self._held = HeldDeletions()
         # The recorded URNs that a refresh has changed, and that no step has written since.
@@ -431,9 +425,6 @@ class CliApply:
         steps, changes = self._previewed.steps, self._previewed.preview.changes
         changed = {change.urn for change in changes if change.op is not Op.SAME}
         changed |= {step.change.urn for step in steps if step.cli_op is not Op.SAME}
-        resources = current.resources
-        known = {*(found.urn for found in resources), *(change.urn for change in changes)}
-        if self._request.plan is not None:
-            project = self._opened.stack.project.name
-            known.update(urn for urn, _ in list_model_urns(self._request.plan, project))
-        return build_scope(targets, changed, deleted, known, resources)
+        known = {found.urn for found in current.resources} | {change.urn for change in changes}
+        known |= self._opened.planned_urns or frozenset()
+        return build_scope(targets, changed, deleted, known, current.resources)

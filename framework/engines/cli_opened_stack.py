@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from framework.core.changes import Result
@@ -24,23 +24,35 @@ from framework.engines.urns import build_manifest_urn, list_model_urns
 
 @dataclass(frozen=True)
 class OpenedStack:
-    """A stack of the CLI, and what is recorded of it.
+    """A stack of the CLI, the request that works on it, and what is recorded of it.
 
     `kept_replicas` are those of Deployments that an `up` has deleted to create them again.
     `remember_cluster` records the cluster that the environment names. It takes the resources that
     are recorded now: before the first deployment there was no provider.
-    `is_settled_in_memory` is True if `checkpoint` and `recorded` have what an interrupted command
-    has done, but the state of the CLI does not, because nothing was written yet.
-    `planned_urns` are those of the objects and components of the plan, None without a plan.
+    `is_settled_in_memory` is True if `checkpoint` has what an interrupted command has done, but the
+    state of the CLI does not, because nothing was written yet.
     """
 
     stack: CliStack
+    request: Request
     checkpoint: Checkpoint
-    recorded: RecordedObjects
     kept_replicas: KeptReplicas
-    remember_cluster: Callable[[Iterable[Resource]], None]
+    remember_cluster: Callable[[Iterable[Resource]], None] = lambda resources: None
     is_settled_in_memory: bool = False
-    planned_urns: frozenset[str] | None = None
+
+    @cached_property
+    def recorded(self) -> RecordedObjects:
+        """The recorded objects that the request works on."""
+        return build_recorded(self.resources, self.request)
+
+    @cached_property
+    def planned_urns(self) -> frozenset[str] | None:
+        """The URNs of the objects and components of the plan; None without a plan."""
+        plan, project = self.request.plan, self.stack.project.name
+        if plan is None:
+            return None
+        namespace = build_manifest_urn(plan.stack.name, project, "", plan.namespace)
+        return frozenset({namespace, *(urn for urn, _ in list_model_urns(plan, project))})
 
     @property
     def resources(self) -> tuple[Resource, ...]:
@@ -52,23 +64,20 @@ class OpenedStack:
         """The outputs that were recorded when the stack was opened, secrets redacted."""
         return read_stack_outputs(self.resources)
 
-    def end_up(self, request: Request, result: Result) -> Result:
-        """Returns the result of an `up` with the recorded outputs; records the cluster."""
-        exported = self._record_cluster()
-        has_failed = bool(result.failures)
-        warnings = self.kept_replicas.end_command(request, exported, has_failed=has_failed)
-        messages = (*result.messages, *warnings)
-        return replace(result, outputs=read_stack_outputs(exported), messages=messages)
-
-    def record_result(self) -> Mapping[str, Any]:
-        """Records the cluster after a command that wrote; returns the outputs that it recorded."""
-        return read_stack_outputs(self._record_cluster())
-
-    def _record_cluster(self) -> tuple[Resource, ...]:
+    def record_cluster(self) -> tuple[Resource, ...]:
         """Records the cluster; returns the resources as they are recorded now."""
         exported = self.stack.export_checkpoint().resources
         self.remember_cluster(exported)
         return exported
+
+    def forget_replicas(self, resources: Iterable[Resource], result: Result) -> Result:
+        """Forgets the replicas that are not needed after an `up` or `destroy`; adds warnings.
+
+        `resources` are those that are recorded now.
+        """
+        has_failed = bool(result.failures)
+        warnings = self.kept_replicas.end_command(self.request, resources, has_failed=has_failed)
+        return replace(result, messages=(*result.messages, *warnings))
 
     @contextmanager
     def restoring_inputs(self, recreated: Collection[str] = ()) -> Iterator[None]:
@@ -91,18 +100,18 @@ class OpenedStack:
         if error is not None:
             raise error
 
-    def build_components(self, request: Request) -> Components:
+    def build_components(self) -> Components:
         """Builds the recorded components, with those of the request as targets."""
-        return Components(request.components, self.resources, request.former_components)
+        return _build_components(self.resources, self.request)
 
-    def build_recorded_target(self, request: Request) -> dict[str, Any]:
+    def build_recorded_target(self) -> dict[str, Any]:
         """Returns the `target` option for a command that runs no program.
 
         UnknownNameError for a target that is not recorded.
         """
-        if request.components is None:
+        if self.request.components is None:
             return {}
-        components = self.build_components(request)
+        components = self.build_components()
         components.check_targets()
         recorded = {resource.urn for resource in self.resources}
         return {"target": fit_urns(components.list_targets(), recorded)}
@@ -148,16 +157,8 @@ def read_stack(
 ) -> OpenedStack:
     """Reads what is recorded. ClusterError if the environment names another cluster."""
     checkpoint = stack.export_checkpoint()
-    recorded = build_recorded(checkpoint.resources, request)
     record = open_stack_record(request.root, request.stack)
-    opened = OpenedStack(
-        stack,
-        checkpoint,
-        recorded,
-        KeptReplicas(record),
-        lambda exported: None,
-        planned_urns=_list_planned_urns(request, stack.project.name),
-    )
+    opened = OpenedStack(stack, request, checkpoint, KeptReplicas(record))
     if request.cluster is None:
         return opened
     summary = summarize_resources(checkpoint.resources)
@@ -182,30 +183,19 @@ def read_stack(
     return replace(opened, remember_cluster=remember_cluster)
 
 
-def _list_planned_urns(request: Request, project: str) -> frozenset[str] | None:
-    if request.plan is None:
-        return None
-    stack = request.plan.stack.name
-    namespace = build_manifest_urn(stack, project, "", request.plan.namespace)
-    return frozenset({namespace, *(urn for urn, _ in list_model_urns(request.plan, project))})
-
-
 def build_recorded(
-    resources: Sequence[Resource],
-    request: Request | None,
-    *,
-    check_targets: bool = False,
-    messages: tuple[str, ...] = (),
+    resources: Sequence[Resource], request: Request, *, check_targets: bool = False
 ) -> RecordedObjects:
-    """Builds the recorded objects that a request works on, None for all.
+    """Builds the recorded objects that a request works on.
 
     With `check_targets`, raises UnknownNameError for a target that is not recorded.
     """
-    if request is None:
-        components = Components(None, resources)
-    else:
-        components = Components(request.components, resources, request.former_components)
+    components = _build_components(resources, request)
     if check_targets:
         components.check_targets()
     open_secrets = partial(unseal, open_value=read_plaintext)
-    return build_recorded_objects(resources, components, open_secrets, messages)
+    return build_recorded_objects(resources, components, open_secrets)
+
+
+def _build_components(resources: Sequence[Resource], request: Request) -> Components:
+    return Components(request.components, resources, request.former_components)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from framework.core.changes import Change, Op, Preview
 from framework.core.errors import EngineError
 from framework.core.suggestions import list_names
-from framework.engines.base import Request, order_changes
+from framework.engines.base import order_changes
 from framework.engines.cli_events import EventReader
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_refresh import needs_refresh
@@ -22,6 +22,7 @@ from framework.engines.deployment_order import find_deployment_waits, note_waits
 from framework.engines.preflight import add_preflight
 from framework.engines.record_aliases import find_former_urns
 from framework.engines.recorded import build_deletion
+from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.engines.values import list_objects, redact_copies
 from framework.kube.provider import KubernetesProvider
@@ -33,40 +34,39 @@ class CliPreview:
     """A preview of the CLI, and the steps of its objects compared with the live ones.
 
     `waits` maps each Deployment that shrinks to those that must be available first, by URN.
-    `targets` are the URNs that the command works on, None for the whole stack.
+    `targets` are the URNs that the command works on, None for the whole stack. `forgotten` are the
+    records to remove before the first deletion (`CheckedDeletions`).
     """
 
+    opened: OpenedStack
     reader: EventReader
     preview: Preview
     steps: tuple[CliStep, ...] = ()
     waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     targets: frozenset[str] | None = None
-
-    def with_messages(self, messages: Iterable[str]) -> CliPreview:
-        """Returns a copy with more messages."""
-        merged = tuple(sorted({*self.preview.messages, *messages}))
-        return replace(self, preview=replace(self.preview, messages=merged))
+    forgotten: tuple[Resource, ...] = ()
 
 
-def find_targets(opened: OpenedStack, request: Request) -> frozenset[str] | None:
+def find_targets(opened: OpenedStack) -> frozenset[str] | None:
     """Returns the URNs of the components and of everything in them; None for the whole stack.
 
     These are the URNs of the plan and the recorded ones, which the program may no longer have.
     `--target-dependents` is not used: it would add the models that wait for this one.
     """
-    if request.components is None:
+    plan = opened.request.plan
+    if opened.request.components is None:
         return None
-    components = opened.build_components(request)
-    if request.plan is not None:
-        for urn, parent in list_model_urns(request.plan, opened.stack.project.name):
+    components = opened.build_components()
+    if plan is not None:
+        for urn, parent in list_model_urns(plan, opened.stack.project.name):
             components.add(urn, parent, is_component=not parent)
     components.check_targets()
-    if request.plan is not None:
-        _check_namespace(opened, request.plan, request)
+    if plan is not None:
+        _check_namespace(opened, plan)
     return frozenset(components.list_targets())
 
 
-def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> None:
+def _check_namespace(opened: OpenedStack, plan: StackPlan) -> None:
     """Raises EngineError if the Namespace, which no model contains, is not recorded yet.
 
     The CLI would print an error for each object: it depends on a resource that is not a target.
@@ -74,7 +74,7 @@ def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> 
     urn = build_manifest_urn(plan.stack.name, opened.stack.project.name, "", plan.namespace)
     if any(resource.urn == urn for resource in opened.resources):
         return
-    planned = {model.name for model in plan.models} & (request.components or frozenset())
+    planned = {model.name for model in plan.models} & (opened.request.components or frozenset())
     if planned:
         raise EngineError(
             f"{list_names(sorted(planned))}: needs Namespace {plan.namespace.name}, which is not "
@@ -85,7 +85,6 @@ def _check_namespace(opened: OpenedStack, plan: StackPlan, request: Request) -> 
 
 def preview_stack(
     opened: OpenedStack,
-    request: Request,
     targets: frozenset[str] | None,
     provider: KubernetesProvider | None,
     left_out: frozenset[str] = frozenset(),
@@ -95,7 +94,7 @@ def preview_stack(
     `left_out` are URNs that the CLI does not preview. Without a plan or a provider, returns the
     changes of the CLI alone, and raises EngineError if the CLI failed.
     """
-    reader = opened.read_events()
+    request, reader = opened.request, opened.read_events()
     urns = opened.build_target(targets if targets is None else targets - left_out)
     if targets is None and left_out:
         urns = {"exclude": opened.list_urns(left_out)}
@@ -108,27 +107,27 @@ def preview_stack(
     if provider is None or request.plan is None:
         if failure is not None:
             raise failure
-        preview = add_pending_deletions(reader.build_preview(), opened, request)
-        return CliPreview(reader, preview, targets=targets)
+        preview = add_pending_deletions(reader.build_preview(), opened)
+        return CliPreview(opened, reader, preview, targets=targets)
     # The CLI ends a preview soon after the server refuses an object, so its list has gaps.
     listed = reader.changes
     if left_out or not is_complete:
-        reader.former_urns = _complete_former_urns(opened, request, reader)
-        listed = _complete_changes(opened, request, reader, keeps_listed=is_complete)
-    steps = _compare(opened, request, reader, provider, listed, is_complete)
+        reader.former_urns = _complete_former_urns(opened, request.plan, reader)
+        listed = _complete_changes(opened, request.plan, reader, keeps_listed=is_complete)
+    steps = _compare(opened, request.plan, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
     written_first = _find_written_first(steps, reader.refused)
     # `up` writes these objects before it runs the CLI, so it does not meet these refusals. The
     # other objects are previewed again, because the CLI ended before it had seen all of them.
     if not problems and reader.refused and reader.refused <= written_first - left_out:
-        return preview_stack(opened, request, targets, provider, written_first | left_out)
+        return preview_stack(opened, targets, provider, written_first | left_out)
     if not problems:
         # Raises the refusals that only the CLI has found.
         if not opened.is_settled_in_memory:
             reader.check()
         if failure is not None:
             raise failure
-    changes = _merge_changes(opened, request, steps, listed)
+    changes = _merge_changes(opened, steps, listed)
     # The order of a model's Deployments depends on its own alone, as in the embedded engine.
     compared = {step.change.urn for step in steps}
     waits = find_deployment_waits(change for change in changes if change.urn in compared)
@@ -138,18 +137,18 @@ def preview_stack(
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
     live = ((step.change.component, step.live) for step in steps)
     preview = redact_copies(preview, list_objects(request.plan, opened.recorded.objects, live))
-    preview = add_pending_deletions(preview, opened, request)
+    preview = add_pending_deletions(preview, opened)
     preview = add_preflight(preview, request.plan, provider, request.components)
     # Without the live objects, which `up` does not need: those of 1,000 models take 100 MB.
     steps = [replace(step, live={}) for step in steps]
-    return CliPreview(reader, preview, tuple(steps), waits, targets)
+    return CliPreview(opened, reader, preview, tuple(steps), waits, targets)
 
 
 def _merge_changes(
-    opened: OpenedStack, request: Request, steps: Iterable[CliStep], listed: Iterable[Change]
+    opened: OpenedStack, steps: Iterable[CliStep], listed: Iterable[Change]
 ) -> list[Change]:
     """Returns the listed changes: of compared objects that of the comparison, else the CLI's."""
-    components = opened.build_components(request)
+    components = opened.build_components()
     compared = {step.change.urn: step.change for step in steps}
     live = opened.checkpoint.live
     return [
@@ -180,14 +179,14 @@ def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> f
 
 def _compare(
     opened: OpenedStack,
-    request: Request,
+    plan: StackPlan,
     reader: EventReader,
     provider: KubernetesProvider,
     listed: Iterable[Change],
     is_complete: bool,
 ) -> list[CliStep]:
     """Compares the objects that the command works on with the live ones."""
-    assert request.plan is not None
+    components = opened.request.components
     objects = {found.urn: found for found in opened.recorded.objects}
     # After a rename with `previousName`, a resource is still recorded under its former URN.
     recorded = {
@@ -195,21 +194,16 @@ def _compare(
         for change in listed
         if (former := reader.former_urns.get(change.urn, change.urn)) in objects
     }
-    compared = [
-        change
-        for change in listed
-        if request.components is None or change.component in request.components
-    ]
-    return compare_plan(request.plan, compared, recorded, provider, cli_decides=is_complete)
+    compared = [item for item in listed if components is None or item.component in components]
+    return compare_plan(plan, compared, recorded, provider, cli_decides=is_complete)
 
 
 def _complete_former_urns(
-    opened: OpenedStack, request: Request, reader: EventReader
+    opened: OpenedStack, plan: StackPlan, reader: EventReader
 ) -> dict[str, str]:
     """Returns the URNs that renamed resources are recorded under, also of those not listed."""
-    assert request.plan is not None
     live = opened.checkpoint.live
-    computed = find_former_urns(request.plan, opened.stack.project.name, live.keys())
+    computed = find_former_urns(plan, opened.stack.project.name, live.keys())
     # The state of the CLI may still have the former URN of what an interrupted command has renamed.
     listed = {
         urn: former
@@ -220,27 +214,23 @@ def _complete_former_urns(
 
 
 def _complete_changes(
-    opened: OpenedStack, request: Request, reader: EventReader, *, keeps_listed: bool
+    opened: OpenedStack, plan: StackPlan, reader: EventReader, *, keeps_listed: bool
 ) -> tuple[Change, ...]:
     """Returns the change list of a preview that the CLI ended early, with all objects.
 
     Objects that are recorded and not in the plan are deletions. With `keeps_listed` the changes of
     the CLI stay, and only the objects that it has not listed are added.
     """
-    assert request.plan is not None
-    project = opened.stack.project.name
-    live = opened.checkpoint.live
-    components = opened.build_components(request)
+    live, targets = opened.checkpoint.live, opened.request.components
+    components = opened.build_components()
     former_urns = reader.former_urns
     # With MODEL=, the objects of other models that are not recorded yet are not created either.
     planned = [
         change
         for change in list_plan_changes(
-            request.plan, request.stack.name, project, live.keys() | former_urns.keys()
+            plan, opened.stack.project.name, live.keys() | former_urns.keys()
         )
-        if change.op is Op.SAME
-        or request.components is None
-        or change.component in request.components
+        if change.op is Op.SAME or targets is None or change.component in targets
     ]
     # The record of a renamed object is that of the new URN, and no deletion.
     renamed = {former_urns[change.urn] for change in planned if change.urn in former_urns}
@@ -267,14 +257,15 @@ def _complete_changes(
     return (*others, *planned, *deletions)
 
 
-def add_pending_deletions(preview: Preview, opened: OpenedStack, request: Request) -> Preview:
+def add_pending_deletions(preview: Preview, opened: OpenedStack) -> Preview:
     """Adds the old objects of earlier replacements, which the CLI deletes and does not list.
 
     Those that the plan has again are left out: `restore_wanted` restores their records.
     """
-    manifests = request.plan.manifests if request.plan else ()
+    plan = opened.request.plan
+    manifests = plan.manifests if plan else ()
     wanted = {(manifest.type_token, manifest.id) for manifest in manifests}
-    components = opened.build_components(request)
+    components = opened.build_components()
     deletions = [
         build_deletion(found, components)
         for found in opened.resources

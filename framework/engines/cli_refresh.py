@@ -23,7 +23,7 @@ from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_stack import CliStack
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.live_objects import ComparedObject
-from framework.engines.recorded import Components, build_same
+from framework.engines.recorded import build_same
 from framework.engines.values import redact_sealed
 from framework.kube.object_diff import read_item, redact_fields, redact_object
 from framework.kube.objects import without_internal
@@ -157,14 +157,12 @@ def _read_at(tree: Any, steps: tuple[str | int, ...]) -> Any:
     return get_at(tree, steps)
 
 
-def find_other_changes(
-    opened: OpenedStack, components: Components, compared: Iterable[ComparedObject]
-) -> list[Change]:
+def find_other_changes(opened: OpenedStack, compared: Iterable[ComparedObject]) -> list[Change]:
     """Returns what a refresh would do to the targets that were not compared.
 
     These are no objects of the API server, such as a Helm Release, so only the CLI can read them.
     """
-    known = {item.recorded.urn for item in compared}
+    known, components = {item.recorded.urn for item in compared}, opened.build_components()
     others = [
         found
         for found in opened.resources

@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Problem
-from framework.engines.base import Request
-from framework.engines.cli_opened_stack import OpenedStack, build_recorded
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_stack import CliStack, describe_pending_creates, read_export
 from framework.engines.clusters import Clusters
 from framework.engines.deletions import CheckedDeletions
@@ -98,7 +97,7 @@ def add_pending_problem(checked: CheckedDeletions, opened: OpenedStack) -> Check
     return replace(checked, preview=replace(checked.preview, problems=tuple(problems)))
 
 
-def forget_old(request: Request, opened: OpenedStack, forgotten: Iterable[Resource]) -> OpenedStack:
+def forget_old(opened: OpenedStack, forgotten: Iterable[Resource]) -> OpenedStack:
     """Removes records before the first deletion, and returns the stack without them.
 
     These are the records of `CheckedDeletions.forgotten`: the CLI deletes by name, and a refresh
@@ -109,6 +108,4 @@ def forget_old(request: Request, opened: OpenedStack, forgotten: Iterable[Resour
     if not keys:
         return opened
     opened.stack.forget(keys)
-    checkpoint = fold(opened.checkpoint, [{"drop": key} for key in keys])
-    recorded = build_recorded(checkpoint.resources, request)
-    return replace(opened, checkpoint=checkpoint, recorded=recorded)
+    return replace(opened, checkpoint=fold(opened.checkpoint, [{"drop": key} for key in keys]))

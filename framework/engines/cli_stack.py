@@ -81,10 +81,6 @@ class CliStack:
         """The lock of the stack, which is free until it is entered."""
         return StackLock(self.project, self.name)
 
-    def set_program(self, program: Callable[[], None]) -> None:
-        """Replaces the inline program of the commands that run one."""
-        self.automation.workspace.program = program
-
     def run(self, command: str, reader: EventReader, **options: Any) -> None:
         """Runs `up`, `refresh` or `destroy`, and passes its events to the reader.
 

@@ -124,9 +124,7 @@ def _build_refused(
     return CliStep(refused, manifest, recorded, change.op, problem=problem)
 
 
-def list_plan_changes(
-    plan: StackPlan, stack: str, project: str, recorded: Collection[str]
-) -> list[Change]:
+def list_plan_changes(plan: StackPlan, project: str, recorded: Collection[str]) -> list[Change]:
     """Lists the objects of a plan as changes that are not compared yet.
 
     The CLI ends a preview when an object is refused, and its change list then lacks objects.
@@ -134,7 +132,7 @@ def list_plan_changes(
     """
     changes = []
     for model, manifest in plan.list_manifests():
-        urn = build_manifest_urn(stack, project, model, manifest)
+        urn = build_manifest_urn(plan.stack.name, project, model, manifest)
         op = Op.SAME if urn in recorded else Op.CREATE
         token, name = manifest.type_token, manifest.logical_name
         changes.append(Change(urn, token, name, op, object=manifest.id, component=model))

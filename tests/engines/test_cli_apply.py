@@ -255,14 +255,13 @@ class World:
             export_checkpoint=self.read_checkpoint,
         )
         objects = RecordedObjects(tuple(recorded), {})
+        request = Request(self.root, Stack.of("dev"))
         opened = OpenedStack(
-            cast(CliStack, fake),
-            self.read_checkpoint(),
-            objects,
-            KeptReplicas(self.backend),
-            lambda exported: None,
-            planned_urns=frozenset(self._list_planned_urns()),
+            cast(CliStack, fake), request, self.read_checkpoint(), KeptReplicas(self.backend)
         )
+        # There is no plan here, and the state lacks what the engine reads of an object.
+        vars(opened)["recorded"] = objects
+        vars(opened)["planned_urns"] = frozenset(self._list_planned_urns())
         components = Components()
         for step in self.steps:
             parent = f"{PREFIX}{MODEL_TYPE}::{step.change.component}"
@@ -273,13 +272,12 @@ class World:
             if change.urn != parent:
                 components.add(change.urn, parent, is_component=False)
         reader, preview = EventReader(components=components), Preview(all_changes)
-        previewed = CliPreview(reader, preview, tuple(self.steps), waits or {}, targets)
+        previewed = CliPreview(opened, reader, preview, tuple(self.steps), waits or {}, targets)
         provider = cast(KubernetesProvider, self.cluster)
-        request = Request(self.root, Stack.of("dev"))
         # It records a failure under the same lock.
         vars(stack)["lock"] = self.lock
         with self.lock:
-            return CliApply(opened, previewed, request, provider, self.show).run()
+            return CliApply(previewed, provider, self.show).run()
 
 
 @pytest.fixture

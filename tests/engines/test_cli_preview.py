@@ -13,7 +13,7 @@ from framework.core.changes import Op
 from framework.core.errors import EngineError
 from framework.core.stack import Stack
 from framework.engines.base import Request
-from framework.engines.cli_opened_stack import OpenedStack, build_recorded
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import preview_stack
 from framework.engines.cli_stack import CliStack
 from framework.engines.state.checkpoint import Checkpoint, Resource
@@ -96,13 +96,12 @@ def test_renamed_object_is_not_deleted_where_the_list_has_gaps(
     )
     opened = OpenedStack(
         cast(CliStack, stack),
+        request,
         Checkpoint("dev", resources),
-        build_recorded(resources, request),
         cast(Any, None),
-        lambda exported: None,
         is_settled_in_memory=in_memory,
     )
     provider = cast(KubernetesProvider, cluster)
-    previewed = preview_stack(opened, request, None, provider)
+    previewed = preview_stack(opened, None, provider)
     ops = {change.op for change in previewed.preview.changes if change.component}
     assert ops == {Op.SAME if by_key else Op.REPLACE}

@@ -22,7 +22,7 @@ from framework.engines.cli_refresh import needs_refresh, preview_refresh
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.recorded import Components, build_recorded_objects
-from framework.engines.state.checkpoint import Checkpoint, Resource
+from framework.engines.state.checkpoint import Resource
 from framework.engines.values import SECRET, SIGNATURE, Secret
 from framework.kube.provider import KubernetesProvider
 from tests.engines.fakes import FAKE_CLI, FakeCluster
@@ -73,8 +73,7 @@ def check(
     cluster = FakeCluster()
     for obj in live:
         cluster.objects["Deployment", f"ns/{obj['metadata']['name']}"] = obj
-    nothing = cast(Any, None)
-    opened = OpenedStack(nothing, Checkpoint("dev"), recorded, nothing, lambda exported: None)
+    opened = cast(OpenedStack, SimpleNamespace(recorded=recorded))
     return needs_refresh(opened, targets, cast(KubernetesProvider, cluster), updated)
 
 
@@ -176,8 +175,10 @@ def test_refresh_shows_no_copy_of_a_marked_secret(monkeypatch: pytest.MonkeyPatc
     )
     release = Resource({**RELEASE, "inputs": {"values": {"phrase": Secret("plain-one")}}})
     recorded = build_recorded_objects([release], Components(), lambda tree: dict(tree))
-    opened = SimpleNamespace(resources=[release], recorded=recorded, stack=None)
-    [change] = cli_refresh.find_other_changes(cast("OpenedStack", opened), Components(), [])
+    opened = SimpleNamespace(
+        resources=[release], recorded=recorded, stack=None, build_components=Components
+    )
+    [change] = cli_refresh.find_other_changes(cast(OpenedStack, opened), [])
     assert change.fields == (FieldChange("values.note", "x", f"is {REDACTED}"),)
 
 

@@ -15,7 +15,7 @@ from framework.core.changes import Preview
 from framework.core.errors import EngineError
 from framework.engines.cli import CliEngine
 from framework.engines.cli_lock import StackLock
-from framework.engines.cli_opened_stack import OpenedStack, build_recorded
+from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import add_pending_deletions
 from framework.engines.cli_settlement import forget_old
 from framework.engines.cli_stack import CliStack
@@ -78,9 +78,7 @@ class FakeStack:
         self.imported.append(exported.deployment)
 
     def open(self, stack: Stack) -> OpenedStack:
-        recorded = build_recorded(self.exported.resources, stack.request())
-        nothing = cast(Any, None)
-        return OpenedStack(cast(CliStack, self), self.exported, recorded, nothing, nothing)
+        return OpenedStack(cast(CliStack, self), stack.request(), self.exported, cast(Any, None))
 
 
 def build_engine(stack: Stack) -> CliEngine:
@@ -104,18 +102,18 @@ def compress_state(stack: Stack) -> None:
 def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None:
     fake, before = FakeStack(interrupted), interrupted.state_file.read_bytes()
     engine, request = build_engine(interrupted), interrupted.request()
-    in_memory, messages = engine._settle_in_memory(request, fake.open(interrupted))
+    in_memory, messages = engine._settle_in_memory(fake.open(interrupted))
     assert interrupted.state_file.read_bytes() == before
     assert in_memory.is_settled_in_memory
     assert in_memory.checkpoint.pending == ()
     assert "ConfigMap x was created and not recorded" in messages[0]
 
-    engine._settle(request)
+    engine._settle_folder(request)
     settled = FakeStack(interrupted).open(interrupted)
     assert read_records(in_memory) == read_records(settled)
     assert any(urn.endswith("::x") for urn in read_records(settled))
     # With nothing pending, the state of the CLI is used.
-    again, messages = engine._settle_in_memory(request, settled)
+    again, messages = engine._settle_in_memory(settled)
     assert again is settled
     assert messages == ()
 
@@ -139,7 +137,7 @@ def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
     assert any(found.pending_delete for found in opened.resources)
     if not in_folder:
         compress_state(stack)
-    in_memory, messages = build_engine(stack)._settle_in_memory(stack.request(), opened)
+    in_memory, messages = build_engine(stack)._settle_in_memory(opened)
     assert in_memory is opened
     assert messages == ()
 
@@ -149,16 +147,16 @@ def test_cli_does_not_see_the_record_of_a_recreated_old_object(stack: Stack, loc
     """The CLI deletes by name, whatever object has the name by then."""
     leave_old_object(stack)
     stack.cluster.recreated = {"ns/x-1"}
-    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    fake, engine = FakeStack(stack), build_engine(stack)
     opened = fake.open(stack)
-    preview = add_pending_deletions(Preview(()), opened, request)
+    preview = add_pending_deletions(Preview(()), opened)
     assert [change.object for change in preview.changes] == ["ns/x-1"]
-    checked = engine._check_deletions(request, opened, preview)
+    checked = engine._check_deletions(opened, preview)
     assert checked.preview.changes == ()
     assert "somebody recreated it since" in checked.preview.messages[0]
     assert fake.imported == []
     with fake.lock if locked else nullcontext():
-        opened = forget_old(request, opened, checked.forgotten)
+        opened = forget_old(opened, checked.forgotten)
     assert not any(found.pending_delete for found in opened.resources)
     assert not opened.recorded.pending_deletions
     [deployment] = fake.imported
@@ -168,14 +166,14 @@ def test_cli_does_not_see_the_record_of_a_recreated_old_object(stack: Stack, loc
 def test_pending_create_is_a_problem_if_the_record_of_an_old_object_must_go(stack: Stack) -> None:
     """The import that removes the record would drop the create, and the object with it."""
     leave_old_object(stack)
-    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    fake, engine = FakeStack(stack), build_engine(stack)
     pending = {"type": "creating", "resource": fake.exported.resources[-1].raw}
     fake.exported = replace(fake.exported, pending=(pending,))
     opened = fake.open(stack)
-    preview = add_pending_deletions(Preview(()), opened, request)
-    assert not engine._check_deletions(request, opened, preview).preview.problems
+    preview = add_pending_deletions(Preview(()), opened)
+    assert not engine._check_deletions(opened, preview).preview.problems
     stack.cluster.recreated = {"ns/x-1"}
-    [problem] = engine._check_deletions(request, opened, preview).preview.problems
+    [problem] = engine._check_deletions(opened, preview).preview.problems
     assert problem.object == "ConfigMap ns/x-1"
     assert "interrupted while it created ConfigMap x" in problem.message
 
@@ -183,7 +181,7 @@ def test_pending_create_is_a_problem_if_the_record_of_an_old_object_must_go(stac
 def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack: Stack) -> None:
     """One of them is undecided, so the other one is not recorded either."""
     leave_old_object(stack)
-    fake, engine, request = FakeStack(stack), build_engine(stack), stack.request()
+    fake, engine = FakeStack(stack), build_engine(stack)
     record = fake.exported.resources[-1]
     pending: list[Any] = []
     for name in ("a", "b"):
@@ -197,11 +195,11 @@ def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack
     fake.exported = replace(fake.exported, pending=tuple(pending))
     compress_state(stack)
     stack.cluster.recreated = {"ns/x-1"}
-    opened, messages = engine._settle_in_memory(request, fake.open(stack))
+    opened, messages = engine._settle_in_memory(fake.open(stack))
     assert "ConfigMap a was created and not recorded" in messages[1]
     assert "ConfigMap b cannot be looked up" in messages[2]
-    preview = add_pending_deletions(Preview(()), opened, request)
-    [problem] = engine._check_deletions(request, opened, preview).preview.problems
+    preview = add_pending_deletions(Preview(()), opened)
+    [problem] = engine._check_deletions(opened, preview).preview.problems
     assert "interrupted while it created ConfigMap a, ConfigMap b, and it is not" in problem.message
     assert "delete it if the files no longer have it" in problem.message
 
@@ -221,11 +219,11 @@ def test_pending_create_of_a_release_stops_no_command(stack: Stack) -> None:
     latest["pending_operations"] = [{"type": "creating", "resource": release}]
     stack.state_file.write_text(json.dumps(document))
     engine, request = build_engine(stack), stack.request()
-    opened, messages = engine._settle_in_memory(request, FakeStack(stack).open(stack))
+    opened, messages = engine._settle_in_memory(FakeStack(stack).open(stack))
     assert not opened.is_settled_in_memory
     for warnings in (
         messages,
-        engine._settle(request),
+        engine._settle_folder(request),
         engine.recorded_objects(request).messages,
         stack.preview().messages,
         stack.preview_destroy().messages,
@@ -240,15 +238,14 @@ def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.up()
     fake = FakeStack(stack)
     with fake.backend.lock():
-        _, messages = build_engine(stack)._settle_in_memory(stack.request(), fake.open(stack))
+        _, messages = build_engine(stack)._settle_in_memory(fake.open(stack))
     assert "another command works on this stack, so this may change" in messages[0]
 
 
 def test_preview_assumes_what_up_imports(interrupted: Stack) -> None:
     fake, engine = FakeStack(interrupted), build_engine(interrupted)
     compress_state(interrupted)
-    request = interrupted.request()
-    in_memory, _ = engine._settle_in_memory(request, fake.open(interrupted))
+    in_memory, _ = engine._settle_in_memory(fake.open(interrupted))
     assert fake.imported == []
     assert in_memory.is_settled_in_memory
     assert any(urn.endswith("::x") for urn in read_records(in_memory))
@@ -260,10 +257,10 @@ def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
     fake, engine = FakeStack(interrupted), build_engine(interrupted)
     compress_state(interrupted)
     request = interrupted.request()
-    assert engine._settle(request) == ()
+    assert engine._settle_folder(request) == ()
     monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: "read again")
     with fake.lock:
-        opened, messages = engine._settle_remote(request, fake.open(interrupted))
+        opened, messages = engine._settle_remote(fake.open(interrupted))
         # The CLI takes the lock for the import, and this command has it again.
         assert fake.backend.find_holders()
     assert cast(Any, opened) == "read again"
@@ -273,14 +270,22 @@ def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
     assert any(raw["urn"].endswith("::x") for raw in deployment["resources"])
 
 
+def with_planned(opened: OpenedStack, urns: frozenset[str] | None) -> OpenedStack:
+    """Returns a copy as a plan with these URNs gives it."""
+    copied = replace(opened)
+    vars(copied)["planned_urns"] = urns
+    return copied
+
+
 def test_urns_settled_in_memory_are_patterns_for_the_cli(interrupted: Stack) -> None:
     """The CLI refuses a URN that it has not recorded, unless it is a pattern."""
     opened = FakeStack(interrupted).open(interrupted)
     [urn] = [found.urn for found in opened.resources if found.name == "s"]
-    opened = replace(opened, planned_urns=frozenset({urn}))
-    assert opened.list_urns([urn]) == [urn]
+    planned = frozenset({urn})
+    assert with_planned(opened, planned).list_urns([urn]) == [urn]
     pattern = [urn.replace("::", "*::", 1)]
-    assert replace(opened, is_settled_in_memory=True).list_urns([urn]) == pattern
+    opened = replace(opened, is_settled_in_memory=True)
+    assert with_planned(opened, planned).list_urns([urn]) == pattern
 
 
 def test_recorded_urns_that_are_not_planned_are_patterns_for_the_cli(interrupted: Stack) -> None:
@@ -288,8 +293,7 @@ def test_recorded_urns_that_are_not_planned_are_patterns_for_the_cli(interrupted
     opened = FakeStack(interrupted).open(interrupted)
     [urn] = [found.urn for found in opened.resources if found.name == "s"]
     for planned in (frozenset[str](), None):
-        opened = replace(opened, planned_urns=planned)
-        assert opened.list_urns([urn]) == [urn.replace("::", "*::", 1)]
+        assert with_planned(opened, planned).list_urns([urn]) == [urn.replace("::", "*::", 1)]
 
 
 def test_long_lists_of_urns_get_patterns(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,11 +302,11 @@ def test_long_lists_of_urns_get_patterns(stack: Stack, monkeypatch: pytest.Monke
     opened = FakeStack(stack).open(stack)
     urns = [found.urn for found in opened.resources if found.is_object]
     monkeypatch.setattr("framework.engines.cli_arguments._find_limit", lambda: 120)
-    assert replace(opened, planned_urns=frozenset()).list_urns(urns) == ["**::x"]
+    assert with_planned(opened, frozenset()).list_urns(urns) == ["**::x"]
     # A pattern would also match an object of the plan that is not recorded yet.
     planned = frozenset({urns[0].replace("ConfigMap", "Service").replace("Secret", "Service")})
     with pytest.raises(EngineError, match="name 2 resources"):
-        replace(opened, planned_urns=planned).list_urns(urns)
+        with_planned(opened, planned).list_urns(urns)
     # And of a program without a plan nobody knows what it registers.
     with pytest.raises(EngineError, match="name 2 resources"):
         opened.list_urns(urns)

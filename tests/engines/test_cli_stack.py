@@ -21,7 +21,7 @@ from pulumi.automation.errors import create_command_error
 
 from framework.core.errors import EngineError, StateError
 from framework.core.stack import Stack
-from framework.engines.base import RecordedObjects, Request
+from framework.engines.base import Request
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_stack import CliStack, check_pending_creates, open_stack
 from framework.engines.interrupts import InterruptibleCommand
@@ -221,13 +221,8 @@ def refresh(
     exported = SimpleNamespace(version=3, deployment={"resources": resources})
     automation = SimpleNamespace(workspace=workspace, export_stack=lambda: exported)
     stack = CliStack(FAKE_CLI, load_project(root), "dev", automation)
-    opened = OpenedStack(
-        stack,
-        Checkpoint("dev", before),
-        RecordedObjects((), {}),
-        cast(Any, None),
-        lambda exported: None,
-    )
+    request = Request(root, Stack.of("dev"))
+    opened = OpenedStack(stack, request, Checkpoint("dev", before), cast(Any, None))
     with opened.restoring_inputs(replaced):
         if error is not None:
             raise error

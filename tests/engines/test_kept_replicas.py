@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from framework.core.changes import Change, Op
+from framework.core.changes import Change, Op, Result
 from framework.core.errors import ClusterError, StateFileError
 from framework.core.stack import Stack as PulumiStack
-from framework.engines.base import RecordedObject, RecordedObjects, Request
+from framework.engines.base import RecordedObject, Request
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_steps import CliStep, keep_replicas
 from framework.engines.kept_replicas import KeptReplicas
@@ -203,13 +203,10 @@ def test_destroy_of_the_cli_forgets_the_replicas_of_its_models(
     runs.start(Op.REPLACE, Op.REPLACE, "1")
     runs.lose()
     replicas = KeptReplicas(runs.record)
-    nothing: Any = None
-    recorded = RecordedObjects((), {})
-    opened = OpenedStack(nothing, Checkpoint("dev"), recorded, replicas, lambda exported: None)
     models = None if model is None else frozenset({model})
     request = Request(tmp_path, PulumiStack.of("dev"), models)
-    has_failed = bool(failures)
-    assert opened.kept_replicas.end_command(request, (), has_failed=has_failed) == ()
+    opened = OpenedStack(cast(Any, None), request, Checkpoint("dev"), replicas)
+    assert opened.forget_replicas((), Result((), failures)).messages == ()
     assert replicas.find("ns/d", None) == kept
 
 

@@ -11,7 +11,7 @@ import pytest
 from framework.core.changes import Op, Preview
 from framework.core.errors import UnknownNameError
 from framework.core.stack import Stack as PulumiStack
-from framework.engines.base import RecordedObjects, Request
+from framework.engines.base import Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import add_pending_deletions
@@ -146,15 +146,10 @@ def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
 
 def test_cli_lists_pending_deletions() -> None:
     resources = (build_component("a"), build_resource("a"), build_resource("a", is_pending=True))
-    opened = OpenedStack(
-        cast(Any, None),
-        Checkpoint("dev", resources),
-        RecordedObjects((), {}),
-        cast(Any, None),
-        lambda exported: None,
-    )
     request = Request(SHIPPED, PulumiStack.of("dev"))
-    preview = add_pending_deletions(Preview(()), opened, request)
+    nothing = cast(Any, None)
+    opened = OpenedStack(nothing, request, Checkpoint("dev", resources), nothing)
+    preview = add_pending_deletions(Preview(()), opened)
     [change] = preview.changes
     assert (change.op, change.object, change.note) == (
         Op.DELETE,
