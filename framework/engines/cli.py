@@ -15,7 +15,6 @@ from hashlib import sha256
 from typing import Any
 
 from framework.core.changes import Op, Preview, Result
-from framework.core.errors import StateError
 from framework.core.kind_rules import KindRules
 from framework.engines.base import (
     Confirm,
@@ -34,15 +33,19 @@ from framework.engines.cli_preview import CliPreview, find_targets, preview_stac
 from framework.engines.cli_refresh import find_other_changes, preview_refresh
 from framework.engines.cli_settlement import (
     add_pending_problem,
+    describe_unfinished,
     forget_old,
+    is_unfinished,
+    read_folder,
     settle_export,
+    settle_folder,
+    settle_in_memory,
     settle_remote,
 )
 from framework.engines.cli_stack import (
     CliStack,
     build_program,
     check_pending_creates,
-    describe_pending_creates,
     open_stack,
 )
 from framework.engines.clusters import (
@@ -74,9 +77,7 @@ from framework.engines.recorded import (
     keep_identifier,
     summarize_resources,
 )
-from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
-from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import list_objects, redact_copies
 from framework.kube.object_diff import compare_with_live
@@ -107,7 +108,7 @@ class CliEngine:
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
         opened = read_stack(self._open(request), request)
-        opened, messages = self._settle_in_memory(opened)
+        opened, messages = settle_in_memory(opened, self._connect_recorded)
         with self._connect(request) as provider:
             previewed = self._preview(opened, provider, messages)
             _review(previewed)
@@ -116,7 +117,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up`, with `--refresh` if needed, after a preview that is confirmed."""
-        messages = self._settle_folder(request)
+        messages = settle_folder(request, self._connect_recorded)
         # `_open` comes before the lock: the CLI takes it itself to create a stack.
         with self._open(request).lock, self._connect(request) as provider:
             opened, warnings = self._read_settled(request)
@@ -147,7 +148,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
-        messages = self._settle_folder(request, accepts_recreated=True)
+        messages = settle_folder(request, self._connect_recorded, accepts_recreated=True)
         opened, warnings = self._read_settled(request, accepts_recreated=True)
         targets, recorded = opened.build_recorded_target(), opened.recorded
         with open_clusters(request, recorded, accepts_recreated=True) as clusters:
@@ -177,7 +178,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
-        messages = self._settle_folder(request)
+        messages = settle_folder(request, self._connect_recorded)
         opened, warnings = self._read_settled(request)
         messages += warnings
         components = opened.build_components()
@@ -242,23 +243,19 @@ class CliEngine:
         The export lacks the latter, and `drift` would report them as foreign. So the embedded
         engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
-        backend, checkpoint = _read_folder(request)
-        if backend is not None and checkpoint and _is_unfinished(backend, checkpoint):
-            return self._build_embedded().recorded_objects(
-                request, accepts_recreated=accepts_recreated
-            )
-        exported = checkpoint = self._open(request).export_checkpoint()
-        messages: tuple[str, ...] = ()
-        if _has_leftovers(checkpoint):
-            before = build_recorded(checkpoint.resources, replace(request, components=None))
-            with open_clusters(
-                request, before, self._connect_recorded, accepts_recreated=accepts_recreated
-            ) as clusters:
-                checkpoint, messages = settle_export(checkpoint, clusters, request.plan)
+        backend, checkpoint = read_folder(request)
+        connect = self._connect_recorded
+        if backend is not None and checkpoint and is_unfinished(backend, checkpoint):
+            embedded = EmbeddedEngine(connect)
+            return embedded.recorded_objects(request, accepts_recreated=accepts_recreated)
+        exported = self._open(request).export_checkpoint()
+        checkpoint, messages = settle_export(
+            exported, request, connect, accepts_recreated=accepts_recreated
+        )
         recorded = build_recorded(checkpoint.resources, request, check_targets=True)
         if backend is not None:
             return replace(recorded, messages=messages)
-        messages = _describe_unfinished(exported) + messages
+        messages = describe_unfinished(exported) + messages
         return replace(recorded, messages=messages, revision=_build_revision(exported))
 
     def _open(self, request: Request) -> CliStack:
@@ -284,29 +281,6 @@ class CliEngine:
         preview = replace(previewed.preview, messages=merged)
         checked = self._check_deletions(opened, preview, previewed.reader)
         return replace(previewed, preview=checked.preview, forgotten=checked.forgotten)
-
-    def _settle_folder(
-        self, request: Request, *, accepts_recreated: bool = False
-    ) -> tuple[str, ...]:
-        """Prepares a state in a folder for a command that writes.
-
-        Removes the locks of commands that have ended, names the command that holds the stack, and
-        records what an interrupted command has done: the CLI does not read the journal, and would
-        try to create an object that exists. Returns warnings for `Preview.messages`.
-        """
-        backend, checkpoint = _read_folder(request)
-        if backend is None:
-            return ()
-        backend.check_lock()
-        # The embedded engine has written nothing beside a state that it cannot read.
-        if checkpoint is None or not (
-            _is_unfinished(backend, checkpoint) or backend.find_leftovers()
-        ):
-            return ()
-        return self._build_embedded().recover(request, accepts_recreated=accepts_recreated)
-
-    def _build_embedded(self) -> EmbeddedEngine:
-        return EmbeddedEngine(self._connect_recorded)
 
     def _check_deletions(
         self, opened: OpenedStack, preview: Preview, reader: EventReader | None = None
@@ -338,10 +312,11 @@ class CliEngine:
     def _read_settled(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> tuple[OpenedStack, tuple[str, ...]]:
-        """Reads a stack to write it, after `_settle_folder`, and returns it with warnings."""
+        """Reads a stack to write it, after `settle_folder`, and returns it with warnings."""
         opened = read_stack(self._open(request), request, accepts_recreated=accepts_recreated)
         self._check_remote_lock(opened)
-        return self._settle_remote(opened, accepts_recreated=accepts_recreated)
+        connect = self._connect_recorded
+        return settle_remote(opened, connect, accepts_recreated=accepts_recreated)
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
         """Raises StateError if another command holds the stack of a remote backend.
@@ -353,61 +328,6 @@ class CliEngine:
         roots = [found.urn for found in opened.resources if found.type == STACK_TYPE]
         if roots and not opened.stack.project.has_file_backend:
             opened.stack.refresh_only(roots)
-
-    def _settle_in_memory(self, opened: OpenedStack) -> tuple[OpenedStack, tuple[str, ...]]:
-        """Returns the stack as the next `up` settles it, and warnings; writes nothing.
-
-        Otherwise a preview would show once more what an interrupted command has done, and `up`
-        would refuse the plan of that preview: it settles the state before it compares. If there is
-        nothing to settle, the same stack is returned, because the change list of the CLI is better.
-        """
-        settled: Checkpoint | None
-        request = opened.request
-        backend, checkpoint = _read_folder(request)
-        if backend is not None and checkpoint is not None:
-            messages = tuple(
-                f"warning: another command works on this stack, so this may change: {holder}"
-                for holder in backend.find_holders()
-            )
-            if not _is_unfinished(backend, checkpoint):
-                return opened, messages
-            # The CLI does not read the journal, so then its state is another one in any case.
-            known = None if backend.journal_path.exists() else checkpoint
-            settled, warnings = self._build_embedded().export_settled(request, known)
-        else:
-            messages = _describe_unfinished(opened.checkpoint)
-            if not _has_leftovers(opened.checkpoint):
-                return opened, messages
-            with open_clusters(request, opened.recorded, self._connect_recorded) as clusters:
-                settled, warnings = settle_export(opened.checkpoint, clusters, request.plan)
-            if describe_pending_creates(settled.pending) or settled == opened.checkpoint:
-                # In the first case, `up` cannot record anything, see `settle_remote`.
-                settled = None
-        if settled is None:
-            return opened, messages + warnings
-        opened = replace(opened, checkpoint=settled, is_settled_in_memory=True)
-        return opened, messages + warnings
-
-    def _settle_remote(
-        self, opened: OpenedStack, *, accepts_recreated: bool = False
-    ) -> tuple[OpenedStack, tuple[str, ...]]:
-        """Records what an interrupted command created, for a state that only the CLI reads.
-
-        It is not in a folder, or in a form of a folder that the embedded engine does not read.
-        Returns the stack as it is afterwards, and warnings in the form of `Preview.messages`.
-        """
-        request = opened.request
-        if not _has_leftovers(opened.checkpoint) or _read_folder(request)[1] is not None:
-            return opened, ()
-        # The recorded providers created the objects, so these are looked up through them.
-        connect = self._connect_recorded
-        with open_clusters(
-            request, opened.recorded, connect, accepts_recreated=accepts_recreated
-        ) as clusters:
-            is_changed, messages = settle_remote(opened.stack, clusters, request.plan)
-        if is_changed:
-            opened = read_stack(opened.stack, request, accepts_recreated=accepts_recreated)
-        return opened, messages
 
     @contextmanager
     def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:
@@ -435,50 +355,10 @@ def _fit_plan(opened: OpenedStack) -> OpenedStack:
     return replace(opened, request=request)
 
 
-def _read_folder(request: Request) -> tuple[FileBackend | None, Checkpoint | None]:
-    """Returns the backend of a state that is in a folder, and the state; None for what is not so.
-
-    The state is None if only the CLI can read it, for example one that is compressed.
-    """
-    project = load_project(request.root)
-    if not project.has_file_backend:
-        return None, None
-    backend = open_backend(project, request.stack.name)
-    try:
-        return backend, StackState(project, backend).checkpoint
-    except StateError:
-        return backend, None
-
-
-def _is_unfinished(backend: FileBackend, checkpoint: Checkpoint) -> bool:
-    """Returns True if an interrupted command left something to settle in the state."""
-    return backend.journal_path.exists() or _has_leftovers(checkpoint)
-
-
-def _describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
-    """Returns a warning if the state names operations that have not ended."""
-    names = [Resource(found["resource"]).name for found in exported.pending]
-    if not names:
-        return ()
-    more = len(names) - 1
-    others = f" and {more} other{'s' if more > 1 else ''}" if more else ""
-    return (
-        f"warning: {names[0]}{others}: a change has not ended, because another command works on "
-        "this stack or was interrupted, so some changes may be its own; next: wait until it has "
-        "ended; if it was interrupted, run `up`, which records what it has done",
-    )
-
-
 def _build_revision(exported: Checkpoint) -> str:
     """Builds a text that is equal for two exports of one state, unless it was written between."""
     content = [[resource.raw for resource in exported.resources], exported.pending]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _has_leftovers(checkpoint: Checkpoint) -> bool:
-    """Returns True if an operation is pending, or the deletion of a replaced object."""
-    replaced = any(resource.pending_delete for resource in checkpoint.resources)
-    return bool(checkpoint.pending) or replaced
 
 
 def _review(previewed: CliPreview) -> None:

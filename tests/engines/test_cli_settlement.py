@@ -17,7 +17,12 @@ from framework.engines.cli import CliEngine
 from framework.engines.cli_lock import StackLock
 from framework.engines.cli_opened_stack import OpenedStack
 from framework.engines.cli_preview import add_pending_deletions
-from framework.engines.cli_settlement import forget_old
+from framework.engines.cli_settlement import (
+    forget_old,
+    settle_folder,
+    settle_in_memory,
+    settle_remote,
+)
 from framework.engines.cli_stack import CliStack
 from framework.engines.project import load_project
 from framework.engines.state.backend import open_backend
@@ -101,19 +106,19 @@ def compress_state(stack: Stack) -> None:
 
 def test_preview_assumes_what_up_records_in_a_folder(interrupted: Stack) -> None:
     fake, before = FakeStack(interrupted), interrupted.state_file.read_bytes()
-    engine, request = build_engine(interrupted), interrupted.request()
-    in_memory, messages = engine._settle_in_memory(fake.open(interrupted))
+    request = interrupted.request()
+    in_memory, messages = settle_in_memory(fake.open(interrupted), interrupted.cluster.connect)
     assert interrupted.state_file.read_bytes() == before
     assert in_memory.is_settled_in_memory
     assert in_memory.checkpoint.pending == ()
     assert "ConfigMap x was created and not recorded" in messages[0]
 
-    engine._settle_folder(request)
+    settle_folder(request, interrupted.cluster.connect)
     settled = FakeStack(interrupted).open(interrupted)
     assert read_records(in_memory) == read_records(settled)
     assert any(urn.endswith("::x") for urn in read_records(settled))
     # With nothing pending, the state of the CLI is used.
-    again, messages = engine._settle_in_memory(settled)
+    again, messages = settle_in_memory(settled, interrupted.cluster.connect)
     assert again is settled
     assert messages == ()
 
@@ -137,7 +142,7 @@ def test_preview_uses_the_list_of_the_cli_beside_an_old_object(
     assert any(found.pending_delete for found in opened.resources)
     if not in_folder:
         compress_state(stack)
-    in_memory, messages = build_engine(stack)._settle_in_memory(opened)
+    in_memory, messages = settle_in_memory(opened, stack.cluster.connect)
     assert in_memory is opened
     assert messages == ()
 
@@ -195,7 +200,7 @@ def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack
     fake.exported = replace(fake.exported, pending=tuple(pending))
     compress_state(stack)
     stack.cluster.recreated = {"ns/x-1"}
-    opened, messages = engine._settle_in_memory(fake.open(stack))
+    opened, messages = settle_in_memory(fake.open(stack), stack.cluster.connect)
     assert "ConfigMap a was created and not recorded" in messages[1]
     assert "ConfigMap b cannot be looked up" in messages[2]
     preview = add_pending_deletions(Preview(()), opened)
@@ -219,11 +224,11 @@ def test_pending_create_of_a_release_stops_no_command(stack: Stack) -> None:
     latest["pending_operations"] = [{"type": "creating", "resource": release}]
     stack.state_file.write_text(json.dumps(document))
     engine, request = build_engine(stack), stack.request()
-    opened, messages = engine._settle_in_memory(FakeStack(stack).open(stack))
+    opened, messages = settle_in_memory(FakeStack(stack).open(stack), stack.cluster.connect)
     assert not opened.is_settled_in_memory
     for warnings in (
         messages,
-        engine._settle_folder(request),
+        settle_folder(request, stack.cluster.connect),
         engine.recorded_objects(request).messages,
         stack.preview().messages,
         stack.preview_destroy().messages,
@@ -238,14 +243,14 @@ def test_preview_names_the_command_that_holds_the_stack(stack: Stack) -> None:
     stack.up()
     fake = FakeStack(stack)
     with fake.backend.lock():
-        _, messages = build_engine(stack)._settle_in_memory(fake.open(stack))
+        _, messages = settle_in_memory(fake.open(stack), stack.cluster.connect)
     assert "another command works on this stack, so this may change" in messages[0]
 
 
 def test_preview_assumes_what_up_imports(interrupted: Stack) -> None:
-    fake, engine = FakeStack(interrupted), build_engine(interrupted)
+    fake = FakeStack(interrupted)
     compress_state(interrupted)
-    in_memory, _ = engine._settle_in_memory(fake.open(interrupted))
+    in_memory, _ = settle_in_memory(fake.open(interrupted), interrupted.cluster.connect)
     assert fake.imported == []
     assert in_memory.is_settled_in_memory
     assert any(urn.endswith("::x") for urn in read_records(in_memory))
@@ -254,13 +259,15 @@ def test_preview_assumes_what_up_imports(interrupted: Stack) -> None:
 def test_state_in_a_folder_that_only_the_cli_reads_is_settled(
     interrupted: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake, engine = FakeStack(interrupted), build_engine(interrupted)
+    fake = FakeStack(interrupted)
     compress_state(interrupted)
     request = interrupted.request()
-    assert engine._settle_folder(request) == ()
-    monkeypatch.setattr("framework.engines.cli.read_stack", lambda *args, **options: "read again")
+    assert settle_folder(request, interrupted.cluster.connect) == ()
+    monkeypatch.setattr(
+        "framework.engines.cli_settlement.read_stack", lambda *args, **options: "read again"
+    )
     with fake.lock:
-        opened, messages = engine._settle_remote(fake.open(interrupted))
+        opened, messages = settle_remote(fake.open(interrupted), interrupted.cluster.connect)
         # The CLI takes the lock for the import, and this command has it again.
         assert fake.backend.find_holders()
     assert cast(Any, opened) == "read again"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from framework.core.stack import Stack as PulumiStack
+from framework.engines import cli_settlement
+from framework.engines.base import Request
 from framework.engines.cli_lock import StackLock
-from framework.engines.cli_settlement import settle_remote
-from framework.engines.cli_stack import CliStack
-from framework.engines.clusters import Clusters
+from framework.engines.cli_opened_stack import OpenedStack
+from framework.engines.cli_stack import CliStack, read_export
 from framework.engines.embedded.settlement import restore_wanted
 from framework.engines.project import load_project
 from framework.engines.state.checkpoint import Checkpoint, Resource
@@ -134,7 +137,16 @@ class Remote:
         return list(self.deployment["resources"][2:])
 
     def settle(self) -> tuple[bool, tuple[str, ...]]:
-        return settle_remote(cast(CliStack, self), cast(Clusters, self), None)
+        """Returns whether the state was changed, and the warnings."""
+        exported, nothing = read_export(self.export(), self.name), cast(Any, None)
+        request = Request(SHIPPED, PulumiStack.of(self.name))
+        opened = OpenedStack(cast(CliStack, self), request, exported, nothing)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cli_settlement, "read_folder", lambda request: (None, None))
+            patch.setattr(cli_settlement, "open_clusters", lambda *_, **options: nullcontext(self))
+            patch.setattr(cli_settlement, "read_stack", lambda *_, **options: None)
+            settled, messages = cli_settlement.settle_remote(opened, nothing)
+        return settled is not opened, messages
 
 
 def test_objects_of_pending_creates_are_recorded_after_what_they_need() -> None:
