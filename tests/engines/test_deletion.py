@@ -147,6 +147,33 @@ def test_record_of_a_retained_namespace_goes_although_objects_are_in_it(
     assert stack.preview().clean
 
 
+@pytest.mark.parametrize("field", ["dependencies", "deletedWith"])
+def test_destroy_of_one_model_leaves_what_another_one_needs(stack: Stack, field: str) -> None:
+    stack.program("""
+        a, b = Model("a"), Model("b")
+        shared = config_map("shared", parent=a)
+        config_map("own", parent=a)
+        config_map("user", parent=b, depends_on=[shared])
+    """)
+    stack.up()
+    if field == "deletedWith":
+        document = json.loads(stack.state_file.read_text())
+        resources = document["checkpoint"]["latest"]["resources"]
+        [user] = [found for found in resources if found.get("id") == "ns/user"]
+        [user[field]] = user.pop("dependencies")
+        stack.state_file.write_text(json.dumps(document))
+    result = stack.destroy("a")
+    assert result.messages == (
+        "warning: ConfigMap ns/shared stays, because ConfigMap user of this stack still needs it; "
+        "next: destroy its model as well",
+    )
+    assert ops(result) == {"ConfigMap own": "delete"}
+    assert stack.cluster.ids() == ["ConfigMap ns/shared", "ConfigMap ns/user"]
+    assert stack.destroy("a").changes == ()
+    assert not stack.destroy().failures
+    assert stack.resources == []
+
+
 def test_object_that_the_program_read_before_is_created_as_its_own(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()

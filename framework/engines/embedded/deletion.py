@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from framework.core.changes import Change, Failure
@@ -144,6 +144,23 @@ def find_needed(
                 needed[resource.key] = user
                 staying.append(resource)
     return needed
+
+
+def describe_needed(
+    to_delete: Iterable[Resource], needed: Mapping[str, Resource], next_step: str
+) -> tuple[str, ...]:
+    """Returns a warning for each resource of `find_needed`, in the form of `Preview.messages`.
+
+    A component is not named: it stays because of a resource in it.
+    """
+    return tuple(
+        sorted(
+            f"warning: {found.kind} {found.id} stays, because {user.kind} {user.name} of this "
+            f"stack still needs it; next: {next_step}"
+            for found in to_delete
+            if found.custom and (user := needed.get(found.key)) is not None
+        )
+    )
 
 
 class _PlannedDeletions:

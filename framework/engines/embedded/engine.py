@@ -31,7 +31,7 @@ from framework.engines.clusters import (
 )
 from framework.engines.deletions import check_deletions
 from framework.engines.embedded.apply import ApplyRun
-from framework.engines.embedded.deletion import Deletions
+from framework.engines.embedded.deletion import Deletions, describe_needed, find_needed
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.preview import PreviewRun
 from framework.engines.embedded.process import ProgramProcess
@@ -176,18 +176,19 @@ class EmbeddedEngine:
         """Deletes the recorded resources, dependents first; an empty state remains."""
         with self._open(request, locked=True) as operation:
             operation.components.check_targets()
-            resources = [
-                resource
-                for resource in operation.state.get_current().resources
-                if operation.components.is_target(resource.urn)
-            ]
+            recorded = operation.state.get_current().resources
+            targets = [found for found in recorded if operation.components.is_target(found.urn)]
+            needed = find_needed(recorded, targets)
+            resources = [found for found in targets if found.key not in needed]
             check_protected(resources)
             changes = tuple(
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )
-            preview = Preview(changes, operation.state.read_stack_outputs(), operation.messages)
+            next_step = "destroy its model as well"
+            messages = operation.messages + describe_needed(targets, needed, next_step)
+            preview = Preview(changes, operation.state.read_stack_outputs(), messages)
             if not changes:
-                return Result((), messages=operation.messages)
+                return Result((), messages=messages)
             operation.check_clusters()
             preview = operation.check_deletions(preview, refuses_lost=False)
             check_problems(preview)

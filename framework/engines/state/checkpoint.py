@@ -217,8 +217,12 @@ class Resource:
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """The URNs of the resources that this one needs: parent, provider, dependencies."""
+        """The URNs of the resources that this one needs.
+
+        They are its parent, its provider, its dependencies and the resource of `deletedWith`.
+        """
         urns = [self.parent, self.provider_urn, *(self._head.get("dependencies") or ())]
+        urns.append(str(self._head.get("deletedWith") or ""))
         for dependencies in (self._head.get("propertyDependencies") or {}).values():
             urns.extend(dependencies or ())
         return tuple(dict.fromkeys(urn for urn in urns if urn))
@@ -234,7 +238,7 @@ class Resource:
             return self
         # A copy of everything, because the lists inside are changed below.
         raw = json.loads(json.dumps(self.raw))
-        for name in ("urn", "parent"):
+        for name in ("urn", "parent", "deletedWith"):
             if raw.get(name):
                 raw[name] = renames.get(raw[name], raw[name])
         if raw.get("provider"):

@@ -238,6 +238,7 @@ def _drop_dangling_references(resources: Mapping[str, Resource]) -> Iterator[Res
         if all(urn in live for urn in resource.needs):
             yield resource
             continue
+        deleted_with = resource.raw.get("deletedWith")
         by_property = {
             name: [urn for urn in urns or () if urn in live]
             for name, urns in (resource.raw.get("propertyDependencies") or {}).items()
@@ -245,4 +246,5 @@ def _drop_dangling_references(resources: Mapping[str, Resource]) -> Iterator[Res
         yield resource.with_fields(
             dependencies=[urn for urn in resource.raw.get("dependencies") or () if urn in live],
             propertyDependencies=by_property,
+            deletedWith=deleted_with if deleted_with in live else "",
         )

@@ -17,6 +17,7 @@ _TYPE_NAMES = {dict: "a mapping", list: "a list", str: "text", bool: "true or fa
 _RESOURCE_FIELDS = {
     "id": str,
     "parent": str,
+    "deletedWith": str,
     "provider": str,
     "custom": bool,
     "protect": bool,
