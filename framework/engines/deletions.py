@@ -4,6 +4,9 @@ An object of others may have the name of a recorded one by now. The embedded eng
 so the server refuses; the CLI deletes by name. And an object that is kept, such as the claim of a
 volume, goes with its Namespace, as every object of others in it does.
 
+The CLI deletes a Namespace although objects are in it that stay in the stack. The embedded engine
+keeps it, as everything that is still needed (`find_needed` in `embedded/deletion.py`).
+
 An old object is one that a replacement has left behind, because its deletion failed. Only the state
 names it, so one that somebody recreated refuses nothing: it stays, and its record is removed.
 """
@@ -61,6 +64,7 @@ def check_deletions(
     *,
     refuses_lost: bool,
     by_cli: bool,
+    kept: Collection[str] = (),
 ) -> CheckedDeletions:
     """Checks the deletions of a preview; writes nothing. ClusterError.
 
@@ -74,9 +78,10 @@ def check_deletions(
     recorded under. `read_state` decrypts a resource, and `connect` connects to its cluster. Reads
     only what the preview deletes. `by_cli` is True if the CLI deletes, which does so by name: what
     could not be read is a warning. The embedded engine would only remove the record of what it
-    cannot delete, and nothing would know the resource any more: each is a problem.
+    cannot delete, and nothing would know the resource any more: each is a problem. `kept` are
+    the URNs of replacements whose old object stays, because something needs it.
     """
-    check = _Check(preview, resources, former_urns, connect, refuses_lost=refuses_lost)
+    check = _Check(preview, resources, former_urns, connect, kept, refuses_lost=refuses_lost)
     return check.run(read_state, by_cli=by_cli)
 
 
@@ -89,10 +94,12 @@ class _Check:
         resources: Iterable[Resource],
         former_urns: Mapping[str, str],
         connect: ConnectProvider,
+        kept: Collection[str],
         *,
         refuses_lost: bool,
     ) -> None:
         self._preview, self._former_urns, self._connect = preview, former_urns, connect
+        self._kept = kept
         self._resources = _leave_out_used_again(resources)
         self._refuses_lost = refuses_lost
         self._problems, self._warnings = set(preview.problems), set(preview.messages)
@@ -155,7 +162,7 @@ class _Check:
             found = None
             if change.op is Op.DELETE:
                 found = recorded.get((change.urn, change.object))
-            elif change.op is Op.REPLACE:
+            elif change.op is Op.REPLACE and change.urn not in self._kept:
                 found = live.get(self._find_former_urn(change))
                 found = None if found is None or found.id == change.object else found
             if found is not None and not found.stays_on_delete:

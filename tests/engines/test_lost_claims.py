@@ -407,16 +407,53 @@ def test_object_that_stays_in_a_deleted_namespace_is_named(
     assert found.messages == ((warning,) if is_named and provider == "own" else ())
 
 
-def test_claim_that_stays_in_a_deleted_namespace_is_refused(stack: Stack) -> None:
-    program = PROGRAM.replace(", retain_on_delete=True", "")
-    program = program.replace('"namespace": name}', '"namespace": "old"}')
-    stack.program(f"{program}in_namespace('old', 'weights')")
-    stack.up()
-    stack.program(f"{program}in_namespace('new', 'weights')")
-    [problem] = stack.preview().problems
+def test_claim_that_stays_in_a_deleted_namespace_is_refused() -> None:
+    namespace, claim = build("old", NAMESPACE), build("old/weights", CLAIM)
+    changes = [
+        Change(namespace.urn, NAMESPACE, "old", Op.REPLACE, object="new"),
+        Change(claim.urn, CLAIM, "weights", Op.SAME, object="old/weights"),
+    ]
+    [problem] = check_changes(changes, [namespace, claim], FakeCluster()).problems
     assert problem.object == "PersistentVolumeClaim old/weights"
     assert problem.message == f"PersistentVolumeClaim old/weights stays in the stack, and {LOST}"
-    assert not stack.preview_destroy().problems
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["moved", "removed"])
+def test_embedded_engine_keeps_a_namespace_that_objects_of_the_stack_are_in(
+    stack: Stack, moved: bool
+) -> None:
+    """The preview says so, and announces no deletion of it."""
+    program = PROGRAM.replace(", retain_on_delete=True", "")
+    program = program.replace('"namespace": name}', '"namespace": "old"}')
+    stack.program(f"{program}in_namespace('old', 'weights', 'cache')")
+    stack.up()
+    inside = f"{program}in_namespace('new', 'weights')"
+    if not moved:
+        register = 'pulumi.CustomResource("kubernetes:core/v1:Namespace",'
+        inside = inside.replace(register, "print(")
+    stack.program(inside)
+    preview = stack.preview()
+    warning = (
+        "warning: Namespace old stays, because PersistentVolumeClaim weights of this stack still "
+        "needs it; next: change that one or remove it"
+    )
+    assert not preview.problems
+    assert preview.messages == (warning,)
+    expected = {"PersistentVolumeClaim cache": "delete"}
+    if moved:
+        expected["Namespace namespace"] = "replace"
+    assert ops(preview) == expected
+    result = stack.up()
+    assert not result.failures
+    assert ops(result) == expected
+    new = ["Namespace new"] if moved else []
+    assert stack.cluster.ids() == [*new, "Namespace old", "PersistentVolumeClaim old/weights"]
+    assert stack.preview().clean
+    assert stack.up().messages == (warning,)
+
+    stack.program(inside.replace(", 'weights')", ")"))
+    assert not stack.up().failures
+    assert stack.cluster.ids() == new
 
 
 def test_claim_that_names_its_namespace_by_id_moves_with_it(stack: Stack) -> None:

@@ -237,7 +237,7 @@ class ApplyRun:
         leftovers = self._find_leftovers()
         kept = self._find_kept(leftovers)
         for resource in leftovers:
-            if resource.key in kept:
+            if resource.key in kept and resource.key not in self._previewed.needed:
                 deletion = build_deletion(resource, components)
                 self._feed.report(deletion, "skipped", kept[resource.key])
         to_delete = [resource for resource in leftovers if resource.key not in kept]

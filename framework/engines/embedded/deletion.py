@@ -132,9 +132,9 @@ def find_needed(
         Namespace  ->  ConfigMap  (is in it, and has to stay)
     """
     resources, to_delete = list(resources), list(to_delete)
-    deletions = _PlannedDeletions(resources, to_delete)
     deleted_keys = {resource.key for resource in to_delete}
     staying = [resource for resource in resources if resource.key not in deleted_keys]
+    deletions = _PlannedDeletions(staying, to_delete)
     staying.sort(key=lambda resource: (resource.kind, resource.name))
     needed: dict[str, Resource] = {}
     # The list grows while it is read, because a resource that must stay needs others in turn.
@@ -149,13 +149,13 @@ def find_needed(
 def describe_needed(
     to_delete: Iterable[Resource], needed: Mapping[str, Resource], next_step: str
 ) -> tuple[str, ...]:
-    """Returns a warning for each resource of `find_needed`, in the form of `Preview.messages`.
+    """Returns the text of a warning for each resource of `find_needed`.
 
     A component is not named: it stays because of a resource in it.
     """
     return tuple(
         sorted(
-            f"warning: {found.kind} {found.id} stays, because {user.kind} {user.name} of this "
+            f"{found.kind} {found.id} stays, because {user.kind} {user.name} of this "
             f"stack still needs it; next: {next_step}"
             for found in to_delete
             if found.custom and (user := needed.get(found.key)) is not None
@@ -166,16 +166,16 @@ def describe_needed(
 class _PlannedDeletions:
     """The resources that a command is to delete, by what another resource may need them for.
 
-    Without the old records of replaced objects that are in use again. Only the record is removed
-    then, and no resource needs it.
+    Without the records of objects that another one, which stays, has as well. Only the record is
+    removed then, and no resource needs it.
     """
 
-    def __init__(self, resources: Iterable[Resource], to_delete: Iterable[Resource]) -> None:
-        live = {resource.object_key for resource in resources if not resource.pending_delete}
+    def __init__(self, staying: Iterable[Resource], to_delete: Iterable[Resource]) -> None:
+        live = {found.object_key for found in staying if found.is_object}
         self._by_urn: dict[str, list[Resource]] = {}
         self._namespaces: dict[tuple[str, str], list[Resource]] = {}
         for resource in to_delete:
-            if resource.pending_delete and resource.object_key in live:
+            if resource.object_key in live:
                 continue
             self._by_urn.setdefault(resource.urn, []).append(resource)
             if resource.kind == "Namespace" and not resource.stays_on_delete:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -185,7 +185,8 @@ class EmbeddedEngine:
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )
             next_step = "destroy its model as well"
-            messages = operation.messages + describe_needed(targets, needed, next_step)
+            warnings = describe_needed(targets, needed, next_step)
+            messages = operation.messages + tuple(f"warning: {text}" for text in warnings)
             preview = Preview(changes, operation.state.read_stack_outputs(), messages)
             if not changes:
                 return Result((), messages=messages)
@@ -402,7 +403,7 @@ class Operation:
         """Builds the preview of a run, with what the program logged and what the objects lack."""
         registered = [step.registration for step in run.steps.values()]
         preview = replace(run.finish(), messages=self._redact(run.messages, registered))
-        preview = self.check_deletions(preview, refuses_lost=True)
+        preview = self.check_deletions(preview, refuses_lost=True, kept=run.kept)
         objects = [r.provider for r in registered if r.is_object]
         plan = self._request.plan
         if plan is None or not objects:
@@ -410,10 +411,16 @@ class Operation:
         reader = self.planner.connect(objects[0])
         return add_preflight(preview, plan, reader, self._request.components)
 
-    def check_deletions(self, preview: Preview, *, refuses_lost: bool) -> Preview:
+    def check_deletions(
+        self,
+        preview: Preview,
+        *,
+        refuses_lost: bool,
+        kept: Collection[str] = (),
+    ) -> Preview:
         """Returns the preview with the problems of resources that it must not delete.
 
-        `refuses_lost` is for objects that must not be deleted with their Namespace.
+        `refuses_lost` and `kept` are those of `check_deletions`.
         """
         resources = self.state.get_current().resources
         former_urns = {new: former for former, new in self.planner.renames.items()}
@@ -430,6 +437,7 @@ class Operation:
             connect,
             refuses_lost=refuses_lost,
             by_cli=False,
+            kept=kept,
         )
         self._forgotten = checked.forgotten
         return checked.preview

@@ -17,9 +17,11 @@ from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.clusters import Clusters
 from framework.engines.deployment_order import find_deployment_waits, note_waits
+from framework.engines.embedded.deletion import describe_needed, find_needed
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
+    build_planned,
     build_program_outputs,
     build_provider_inputs,
     build_unchanged,
@@ -61,6 +63,10 @@ class PreviewRun:
         self.outputs: dict[str, Mapping[str, Any]] = {}
         self.messages = Messages()
         self.waits: dict[str, tuple[str, ...]] = {}
+        # The resources that will not be deleted, by key, each with one that still needs it.
+        self.needed: dict[str, Resource] = {}
+        # The URNs of those that are replaced: the new object is created, and the old one stays.
+        self.kept: set[str] = set()
 
     # Called by the program, from many threads
 
@@ -130,7 +136,8 @@ class PreviewRun:
         self.check()
         self._planner.components.check_targets()
         leftovers = self.find_leftovers()
-        self._check_protected(leftovers)
+        self._find_needed(leftovers)
+        self._check_protected([found for found in leftovers if found.key not in self.needed])
         self._note_protection()
         self._note_waits()
         changes = [step.change for step in self.steps.values()]
@@ -138,7 +145,7 @@ class PreviewRun:
         changes += [
             build_deletion(resource, self._planner.components)
             for resource in leftovers
-            if not self.is_in_use_again(resource)
+            if resource.key not in self.needed and not self.is_in_use_again(resource)
         ]
         problems = sorted(step.problem for step in self.steps.values() if step.problem)
         outputs = self._build_stack_outputs()
@@ -148,6 +155,31 @@ class PreviewRun:
         for urn, step in self.steps.items():
             self.steps[urn] = replace(step, live={}) if step.live else step
         return preview
+
+    def _find_needed(self, leftovers: Iterable[Resource]) -> None:
+        """Finds what stays because a resource needs it that the stack has after `up`.
+
+        Adds a warning for each, because its deletion is in no change list. For example, the program
+        names another Namespace, and one of its objects still names the old one.
+        """
+        steps = [step for step in self.steps.values() if step.target]
+        replaced = [
+            step.old.with_fields(delete=True)
+            for step in steps
+            if step.old and step.change.op is Op.REPLACE and not step.delete_first
+        ]
+        to_delete = [*leftovers, *replaced]
+        if not to_delete:
+            return
+        known = {step.urn for step in steps} | {found.urn for found in leftovers}
+        known |= self._planner.renames.keys()
+        recorded = self._state.get_current().resources
+        after = [build_planned(s.registration, s.urn, s.change.object) for s in steps]
+        after += [found for found in recorded if found.urn not in known]
+        self.needed = find_needed([*after, *to_delete], to_delete)
+        self.kept = {found.urn for found in replaced if found.key in self.needed}
+        for warning in describe_needed(to_delete, self.needed, "change that one or remove it"):
+            self.messages.add("warning", warning)
 
     def _list_objects(
         self, leftovers: Iterable[Resource]

@@ -104,6 +104,12 @@ def mark_secret_outputs(registration: Registration, made: ObjectState) -> dict[s
     return dict(mark_secret_data(outputs))
 
 
+def build_planned(registration: Registration, urn: str, id_: str) -> Resource:
+    """Builds a resource that `up` is going to record, without its inputs and outputs."""
+    raw = {"urn": urn, "custom": registration.custom, "type": registration.type, "id": id_}
+    return Resource({**raw, **_build_options(registration)})
+
+
 def build_recovered(
     state: ReadableState, pending: Resource, live: ObjectState, init_errors: Sequence[str]
 ) -> Resource:
