@@ -328,14 +328,14 @@ class ContainerSettings(Checked):
     env: Env = {}
     """Environment variables by name: text, or from a Secret, ConfigMap, Pod field or resource."""
     env_from: EnvFrom = {}
-    """Secrets and ConfigMaps of which every key becomes an environment variable, by a name of your
-    choice."""
+    """Secrets and ConfigMaps, each by a name of your choice. Every key in them becomes an
+    environment variable."""
     config: ConfigFiles | None = None
     """Files mounted from a ConfigMap."""
     ports: Ports = {}
     """Ports by name: a mapping, or the number alone."""
     resources: Resources = Resources.model_construct()
-    """Requests and limits; of the model, those of one GPU where `gpus` is set."""
+    """Requests and limits. If `gpus` is set, those of the model are for one GPU."""
     mounts: Mounts = {}
     """Mount path by the name of a volume, or a mapping of path, readOnly, subPath and so on."""
     stdin: bool = False

@@ -37,15 +37,15 @@ class AcceptedDrift(Checked):
     """Pattern of the field, which covers everything below it as well. `spec.template.spec.` may be
     left out: `containers[model].env[DEBUG]`."""
     change: Change | None = None
-    """Kind of difference. `foreign` does not cover the same object after its import, and `missing`
-    does not cover its fields after it is back. Without it, the rule covers every kind."""
+    """Kind of difference. `foreign` covers an object only until the stack owns it, and `missing`
+    only until the object exists again. Without it, the rule covers every kind of difference."""
     danger: DangerLimit | None = None
-    """Worst danger that the rule covers; report.json has it as `danger` of each finding. A rule
-    with `budget` covers 9 replicas, but not 0. Without it, the rule covers every danger, and a
-    check warns if that includes `serving`."""
+    """Worst danger that the rule covers, as in `danger` of a finding in report.json. For example, a
+    rule with `budget` covers 9 replicas, but not 0. Without it, the rule covers every danger, and a
+    check warns if it covers a finding with `serving`."""
     live: str | None = None
-    """Live value that the rule covers: a text as it is, all else as JSON in quotes, such as `"9"`;
-    `"null"` for a field that is gone. Without it, the rule covers every value."""
+    """Live value that the rule covers: a text as it is, anything else as JSON in quotes, such as
+    `"9"`; `"null"` for a field that somebody removed. Without it, the rule covers every value."""
     reason: str = Field(min_length=1)
     """Reason why the difference is accepted."""
     until: IsoDate | None = None

@@ -69,7 +69,7 @@ class Policy(Checked):
     """Rule `registries`: allowed registries, or folders in them such as `ghcr.io/acme`. An image
     without a registry comes from `docker.io`."""
     forbid_latest: bool = False
-    """Rule `latest`: no image may have the tag `latest`, or neither tag nor digest."""
+    """Rule `latest`: every image must have a digest, or a tag other than `latest`."""
     require_digest: bool = False
     """Rule `digest`: every image must have a digest, also those of init containers and sidecars."""
     allowed_owners: Texts | None = None
@@ -96,8 +96,8 @@ class Policy(Checked):
     """Rule `podSecurity`: the Pod Security Standard that every Pod must meet."""
 
     cluster_scoped_kinds: Texts = ()
-    """Kinds in no Namespace, such as ClusterRole, that `objects` of a model may have. No rule: it
-    cannot be waived. Custom resources that are in no Namespace must be named here, too."""
+    """Cluster-scoped kinds, such as ClusterRole, that `objects` of a model may have; also those of
+    custom resources. This is not a rule, so it cannot be waived."""
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports a minimum above the maximum."""
@@ -127,8 +127,8 @@ class Environment(Settings):
     """Settings of every model that override profiles and models."""
     capacity: dict[CapacityName, Quantity] = {}
     """Resources of the cluster for all models together: `cpu`, `memory`, `nvidia.com/gpu`, `pods`.
-    Compared with the requests of all Pods, also those of `objects`; a model with an autoscaler
-    counts with its largest size."""
+    They are compared with the requests of all Pods, also those of `objects`. A model with an
+    autoscaler counts with its `maxReplicas`."""
     policy: Policy = Policy.model_construct()
     """Rules for every model. Those about images, resources and security hold for the Pods of
     `objects` too."""

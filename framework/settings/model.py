@@ -86,11 +86,11 @@ class Model(ServingContainer):
     """Values of your own that other settings refer to, as in `${variables.weights}`. They render
     nothing by themselves."""
     previous_name: ShortName | None = None
-    """Name that the model had before its file was renamed. `up` then replaces the objects of that
-    name: each new one is created and ready before the old one is deleted, and if the new Deployment
-    fails, the old one continues to serve. A PersistentVolumeClaim keeps its name and data, and the
-    renamed model gets a new one: name the old one in `volumes.<name>.claim.name` to keep using it.
-    Remove the setting once every environment has been deployed."""
+    """Name that the model had before its file was renamed. `up` then creates each object under the
+    new name, and deletes the old one when the new one is ready. If the new Deployment fails, the
+    old one continues to serve. A PersistentVolumeClaim keeps its name and data, and the renamed
+    model gets a new one. To keep using the old one, name it in `volumes.<name>.claim.name`. Remove
+    the setting once every environment has been deployed."""
     enabled: bool = True
     """Set to false where the model must not run."""
     image: Image
@@ -98,13 +98,13 @@ class Model(ServingContainer):
     replicas: Count = 1
     """Number of Pods of the stable track. Ignored while `autoscaling` is set."""
     gpus: Positive | None = None
-    """Number of GPUs of a Pod. All `resources` of the model's container, CPU and memory too, are
-    those of one GPU and are multiplied by it. Without it, `resources` are used as they are."""
+    """Number of GPUs of a Pod. If it is set, `resources` of the model's container are for one GPU,
+    and all of them, also CPU and memory, are multiplied by this number."""
     startup_seconds: Positive = 60
     """Seconds that a Pod may take to start. The `failureThreshold` of the startup probe is computed
-    from them, unless it is set: 90 seconds with a period of 20 are 6 failures, because the first
-    try may come at once, and the sixth comes after 100 seconds. Without a startup probe, the
-    forecast and the check of `progressDeadlineSeconds` still count them."""
+    from it, unless it is set. For example, 90 seconds with a period of 20 seconds give 6 failures:
+    the first try may come at once, so the sixth comes after 100 seconds. The forecast and the check
+    of `progressDeadlineSeconds` count these seconds also without a startup probe."""
     volumes: dict[ShortName, Volume] = {}
     """Volumes by name, each with exactly one source."""
     init_containers: dict[ShortName, Container] = {}
@@ -154,18 +154,18 @@ class Model(ServingContainer):
     objects: Objects = {}
     """Further objects of the model in the form of Kubernetes, each by a key of your choice: a
     ServiceMonitor, an HTTPRoute, a Role. `metadata.name` is by default `<model>-<key>`; namespace
-    and labels are added. They are created before the Deployment and deleted with the model or their
-    key; a PersistentVolumeClaim is kept. Both tracks share them. The fields of Kubernetes' own
-    kinds are checked here, those of custom resources only by the server, in the dry run of
-    `preview`. Secrets are refused, since the files are not encrypted."""
+    and labels are added. The objects are created before the Deployment, and deleted when the model
+    or their key is removed; a PersistentVolumeClaim is kept. Both tracks share them. `validate`
+    checks the fields of Kubernetes' own kinds. Those of custom resources are checked only by the
+    server, in the dry run of `preview`. Secrets are refused, since the files are not encrypted."""
     patch: dict[str, dict[str, Any]] = {}
-    """Strategic merge patches for the rendered manifests, by kind (`Deployment`, `Service` and so
-    on), for fields that no setting covers. A kind alone applies to all objects of the kind.
-    `Deployment/stable` and `Deployment/canary` apply to one track, `Service/<key>` to the Service
-    of `services.<key>`, `PersistentVolumeClaim/<volume>` to one claim, `Service/<name>` to the
-    object of this name, such as the Service of `service`. null removes a field; a kind that is null
-    removes an inherited patch. Fields that do not exist in Kubernetes, and values of the wrong
-    type, are errors."""
+    """Strategic merge patches for the rendered manifests, for fields that no setting covers. The
+    key is a kind, such as `Deployment`, for all objects of the kind; or one object:
+    `Deployment/stable` or `Deployment/canary` for one track, `Service/<key>` for the Service of
+    `services.<key>`, `PersistentVolumeClaim/<volume>` for one claim, or `<kind>/<name>` for the
+    object of this name. In a patch, null removes a field. As the patch of a kind, null removes an
+    inherited patch. Fields that do not exist in Kubernetes, and values of the wrong type, are
+    errors."""
 
     @property
     def total_resources(self) -> Resources:

@@ -83,7 +83,8 @@ class Probe(Settings):
     """Successful tries in a row after which the probe succeeds again. More than 1 is allowed for
     readiness only."""
     termination_grace_period_seconds: Positive | None = None
-    """Seconds between a failed probe and the kill. Default: that of the Pod. Not for readiness."""
+    """Seconds that the container has to stop after the probe failed. Default: that of the Pod. Not
+    for readiness."""
 
     @property
     def has_action(self) -> bool:
@@ -123,10 +124,10 @@ class Probes(Checked):
     """Startup, readiness and liveness probes."""
 
     startup: ProbeOrFalse | None = None
-    """Until it succeeds, the other two do not run. It may take `startupSeconds`, or as long as its
-    own `failureThreshold` allows. Default for the model: a copy of its readiness probe; `false`
-    for none. Without an action, such as `{failureThreshold: 60}`, it takes the action and all that
-    it does not set from the readiness probe."""
+    """Until it succeeds, the other two probes do not run. It may take `startupSeconds`, or as long
+    as its own `failureThreshold` allows. Default for the model: a copy of its readiness probe;
+    `false` for none. If it has no action, as in `{failureThreshold: 60}`, it takes the action from
+    the readiness probe, and everything else that it does not set."""
     readiness: ProbeOrFalse | None = None
     """While it fails, the Service sends no requests to the Pod."""
     liveness: ProbeOrFalse | None = None

@@ -27,27 +27,30 @@ A later file overrides an earlier one:
 4. the model itself, `catalog/<model>.yaml`
 5. `overrides` of the environment, then `environments/<environment>/models/<model>.yaml`
 
-Mappings are merged deeply, lists are replaced, and `null` removes an inherited key. Any value
-may be an interpolation: `${key}` of the model, `${name}`, `${environment.*}`, `${stack.name}`.
-A value that is one interpolation keeps its type: the number `${ports.http}` becomes text only where
-text is wanted, as in `args`.
-Write `\\${` for a literal `${`. A required setting must be given by one of the files.
+Mappings are merged deeply, lists are replaced, and `null` removes an inherited key. At least one of
+the files must give each required setting.
 
-Any list of a model may also be a mapping: `args: {append: [--verbose]}` adds to the inherited list,
-and `args: {items: [...], interpolate: false}` replaces it and keeps `${name}` as it is written, for
-the text of a shell. A file in `config.files` takes `{text: ..., interpolate: false}` likewise.
+**Interpolation.** Any value may refer to others: `${key}` of the model, `${name}`,
+`${environment.*}`, `${stack.name}`. Write `\\${` for a literal `${`. If a value is only one
+interpolation, it keeps its type. For example, `${ports.http}` is a number, and becomes text only
+where text is expected, as in `args`.
 
-Where a setting takes one of several things, a later file that gives another one replaces the
-inherited one: the source of a variable or a volume, the action of a probe, the bound of a
-disruption budget. A setting that may be a single value or a mapping, such as `ports.http`, is
-merged as a mapping.
+**Lists.** Any list of a model may also be a mapping. `args: {append: [--verbose]}` adds to the
+inherited list. `args: {items: [...], interpolate: false}` replaces it, and keeps `${name}` as it is
+written, as shell scripts need it. In `config.files`, `{text: ..., interpolate: false}` does the
+same for a file.
+
+**Alternatives.** Some settings take exactly one of several keys: the source of a variable or a
+volume, the action of a probe, the bound of a disruption budget. If a later file gives another key,
+it replaces the inherited one. A setting that may be a single value or a mapping, such as
+`ports.http`, is merged as a mapping.
 """
-_COMMON = "The settings that most models need. All settings follow below, grouped by task."
+_COMMON = "Most models need only these. All settings follow below, grouped by task."
 _ADDITIONS = """\
-Fields that are rendered although no file has a setting for them, and the setting that removes each
-or gives it the default of Kubernetes. `catalog/_defaults.yaml` may have it for all models. Two
-things cannot be removed: the labels by which the objects of a model are found, and the annotation
-`pulumi.com/skipAwait` of objects that Pulumi would wait for without a need."""
+These fields are rendered although no file has a setting for them. The last column has the setting
+that removes the field, or gives it the default of Kubernetes. To do so for all models, put it into
+`catalog/_defaults.yaml`. Two things cannot be removed: the labels by which the objects of a model
+are found, and the annotation `pulumi.com/skipAwait` of objects that Pulumi need not wait for."""
 _ENVIRONMENT = "`environments/<environment>/environment.yaml`."
 _HEADINGS = ("Setting", "Type", "Default", "Unit", "Example", "Meaning")
 # A longer cell is not aligned, so that it does not make the whole column wide.
@@ -85,7 +88,9 @@ def render_reference() -> str:
     rows = {group[0].key: group for group in build_rows(Model)}
     rows["profiles"] = [_PROFILES_ROW]
     by_key = {row.key: row for group in rows.values() for row in group}
-    sections = [_render_section("The common twenty", _COMMON, [by_key[key] for key in COMMON])]
+    sections = [
+        _render_section("The twenty most common settings", _COMMON, [by_key[key] for key in COMMON])
+    ]
     for topic in TOPICS:
         own = [row for key in topic.settings for row in rows[key]]
         sections.append(_render_section(topic.title, topic.introduction, own))

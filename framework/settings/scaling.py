@@ -23,15 +23,15 @@ class Rollout(Settings):
     """The rolling-update budget of the Deployment."""
 
     strategy: Literal["RollingUpdate", "Recreate"] = "RollingUpdate"
-    """`Recreate` stops all Pods before it starts new ones, so that the model is down meanwhile. For
-    a model whose new Pod cannot start beside the old one: no spare GPU, or a volume that only one
-    node can mount. `maxSurge` and `maxUnavailable` have no effect then."""
+    """`Recreate` stops all Pods before it starts new ones, so the model is down in between. Use it
+    if a new Pod cannot start beside the old one, for example because there is no spare GPU, or only
+    one node can mount the volume. `maxSurge` and `maxUnavailable` then have no effect."""
     max_surge: IntOrPercent = "25%"
     """Pods that an update may add to `replicas`. A percentage is rounded up."""
     max_unavailable: PartOfPods = 0
-    """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down. An
-    update may take all Pods away only if this is set for the model itself, in the file that sets
-    `replicas` or in a later layer: `maxUnavailable: 1` for one replica."""
+    """Pods of `replicas` that may be unavailable during an update. A percentage is rounded down. A
+    value that lets an update stop all Pods, such as 1 for one replica, is allowed only in the file
+    that sets `replicas` for the model, or in a later layer."""
     min_ready_seconds: Count = 0
     """Seconds that a Pod must be ready before it counts as available."""
     progress_deadline_seconds: Positive = 600

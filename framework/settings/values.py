@@ -179,7 +179,7 @@ def _int_or_percent(pattern: re.Pattern[str], expected: str) -> dict[str, Any]:
     }
 
 
-_WITHOUT_NUL = Form("[^\0]*", "text without the character NUL, which ends a text for every process")
+_WITHOUT_NUL = Form("[^\0]*", "text without the character NUL")
 # pydantic cannot derive a JSON Schema from a validator in Python, so each of these types has both.
 Quantity = Annotated[
     str,

@@ -97,9 +97,9 @@ class Claim(Checked):
     access_modes: Annotated[tuple[AccessMode, ...], Field(strict=False, min_length=1)] = (
         "ReadWriteOnce",
     )
-    """Access modes of the new claim. `ReadWriteOnce` lets only one node mount it, so an update of
-    one replica with a surge waits for ever if the new Pod is scheduled to another node. They cannot
-    change later."""
+    """Access modes of the new claim. They cannot change later. `ReadWriteOnce` lets only one node
+    mount the claim: if an update with a surge schedules the new Pod to another node, it waits for
+    ever."""
     keep: bool = True
     """Keep the new claim, and the data in it, when the volume or the model is removed. Deleting the
     Namespace deletes the claim in any case."""
@@ -128,8 +128,8 @@ class Volume(Checked):
     """Absolute path in the model's container. Required, unless `mounts` of a container names the
     volume, or it is `injected`."""
     injected: bool = False
-    """Allow that no container of the model mounts the volume, because a container that an admission
-    webhook adds to the Pods does."""
+    """Set to true if only a container that an admission webhook adds to the Pods mounts the volume.
+    Otherwise, a volume that no container mounts is an error."""
     read_only: bool = False
     """Mount without write access."""
     sub_path: RelativePath = ""

@@ -61,7 +61,7 @@ def test_every_place_of_a_pod_template_is_checked(tmp_path: Path, kind: str) -> 
          'the image "docker.io/library/x" comes from none'),
         ("allowedRegistries: [ghcr.io]", f"containers: [{CONTAINER % ''}], volumes: "
          "[{name: v, image: {reference: §evil.io/w:1}}]", 'the image "evil.io/w" comes from none'),
-        ("forbidLatest: true", "containers: [{name: c, image: §ghcr.io/x}]", "was pushed last"),
+        ("forbidLatest: true", "containers: [{name: c, image: §ghcr.io/x}]", "no fixed version"),
         ("requireDigest: true", "containers: [{name: c, image: §'ghcr.io/x:1'}]", "no digest"),
         ("requireLimits: true", f"containers: [{CONTAINER % 'resources: {limits: §{cpu: 1}}'}]",
          "resources.limits.memory is missing"),

@@ -85,7 +85,7 @@ def test_every_setting_has_one_topic_and_the_common_ones_come_first() -> None:
     keys = [key for topic in TOPICS for key in topic.settings]
     assert sorted(keys) == sorted({"profiles", *CLASSES["Model"]["properties"]})
     titles = [line for line in render_reference().splitlines() if line.startswith("## ")]
-    assert titles[0] == "## The common twenty"
+    assert titles[0] == "## The twenty most common settings"
     assert len(set(COMMON)) == 20
 
 

@@ -124,7 +124,8 @@ def _find_latest(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
     for reference, setting, _ in _list_images(pod):
         image = parse_image(reference)
         if image.tag in ("", "latest") and not image.digest:
-            yield setting, f'the image "{reference}" is the one that was pushed last; set a version'
+            expected = 'expected a tag other than "latest", or a digest'
+            yield setting, f'the image "{reference}" has no fixed version; {expected}'
 
 
 def _find_digest(pod: RenderedPod, policy: Policy) -> Iterator[Violation]:
