@@ -16,7 +16,6 @@ from framework.cli.usable_plan import UsablePlan, load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Request, StateSummary
-from framework.kinds.registry import RULES
 from framework.output.setup import SetupScreen
 from framework.output.text import render_count, render_wrapped
 from framework.plan import PlanStore, StackPlan
@@ -91,7 +90,7 @@ def open_session(
     MODEL.
     """
     choice = choose_engine(options.engine, root)
-    with open_engine(choice, root, runs_program=deploys, rules=RULES) as engine:
+    with open_engine(choice, root, runs_program=deploys) as engine:
         usable = None
         if deploys:
             # An expired waiver stops a deployment, but not a look at what is deployed.

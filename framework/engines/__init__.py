@@ -5,16 +5,13 @@ Imports no Pulumi until an engine is opened: `list` and `validate` choose none a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from framework.core.errors import EngineError, UnknownNameError
-from framework.core.kind_rules import KindRules
 from framework.engines.base import Engine
 from framework.engines.embedded.process import ProgramProcess
 from framework.engines.pulumi_cli import SETUP, PulumiCli, find_pulumi
@@ -91,33 +88,23 @@ def _describe_remote_state(root: Path) -> str | None:
 
 
 @contextmanager
-def open_engine(
-    choice: EngineChoice, root: Path, *, runs_program: bool, rules: Iterable[KindRules] = ()
-) -> Iterator[Engine]:
-    """Yields the chosen engine. `runs_program`: the caller is going to call `preview` or `up`.
-
-    `rules` tell the engine how to replace, await and delete the kinds that the program registers.
-    """
+def open_engine(choice: EngineChoice, root: Path, *, runs_program: bool) -> Iterator[Engine]:
+    """Yields the chosen engine. `runs_program`: the caller is going to call `preview` or `up`."""
     with only_followed_variables():
         if choice.cli is not None:
             from framework.engines.cli import CliEngine
 
-            yield CliEngine(choice.cli, rules)
-            return
-        if not runs_program:
-            yield _build_embedded(rules)
+            yield CliEngine(choice.cli)
             return
         # Before the engine's own imports, so that both processes load Pulumi at the same time.
-        with ProgramProcess(root) as process:
+        with ProgramProcess(root) if runs_program else nullcontext() as process:
+            from framework.engines.embedded.engine import EmbeddedEngine
+
+            if process is None:
+                yield EmbeddedEngine()
+                return
             import_module("framework.engines.embedded.monitor")
-            yield _build_embedded(rules, start_program=lambda root: nullcontext(process))
-
-
-def _build_embedded(rules: Iterable[KindRules], **options: Any) -> Engine:
-    from framework.engines.clusters import connect_kubernetes
-    from framework.engines.embedded.engine import EmbeddedEngine
-
-    return EmbeddedEngine(partial(connect_kubernetes, rules=tuple(rules)), **options)
+            yield EmbeddedEngine(start_program=lambda root: nullcontext(process))
 
 
 def _describe_state(root: Path) -> str:

@@ -10,12 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from framework.core.changes import Op, Preview, Result
-from framework.core.kind_rules import KindRules
 from framework.engines.base import (
     Confirm,
     OnProgress,
@@ -49,6 +47,7 @@ from framework.engines.cli_stack import (
     open_stack,
 )
 from framework.engines.clusters import (
+    Connect,
     Connection,
     build_kubeconfig_path,
     connect_kubernetes,
@@ -97,34 +96,31 @@ class CliEngine:
 
     name = "cli"
 
-    def __init__(self, cli: PulumiCli, rules: Iterable[KindRules] = ()) -> None:
-        """`rules` are those of the kinds that the program registers."""
-        self._cli, self._rules = cli, tuple(rules)
-        # Connects the clusters of recorded providers; `_connect` the one of the environment.
-        self._connect_recorded = partial(connect_kubernetes, rules=self._rules)
+    def __init__(self, cli: PulumiCli, connect: Connect = connect_kubernetes) -> None:
+        self._cli, self._connect = cli, connect
         self._stacks: dict[str, CliStack] = {}
 
     @interrupt_on_sigterm()
     def preview(self, request: Request) -> Preview:
         """Runs `pulumi preview`, with `--refresh` if needed, and compares with the live objects."""
         opened = read_stack(self._open(request), request)
-        opened, messages = settle_in_memory(opened, self._connect_recorded)
-        with self._connect(request) as provider:
+        opened, messages = settle_in_memory(opened, self._connect)
+        with self._connect_named(request) as provider:
             previewed = self._preview(opened, provider, messages)
-            _review(previewed)
+            self._review(previewed)
             return previewed.preview
 
     @interrupt_on_sigterm()
     def up(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi up`, with `--refresh` if needed, after a preview that is confirmed."""
-        messages = settle_folder(request, self._connect_recorded)
+        messages = settle_folder(request, self._connect)
         # `_open` comes before the lock: the CLI takes it itself to create a stack.
-        with self._open(request).lock, self._connect(request) as provider:
+        with self._open(request).lock, self._connect_named(request) as provider:
             opened, warnings = self._read_settled(request)
             previewed = self._preview(opened, provider, messages + warnings)
             preview = previewed.preview
             check_problems(preview)
-            _review(previewed)
+            self._review(previewed)
             if not preview.clean:
                 if not confirm(preview):
                     return None
@@ -148,10 +144,10 @@ class CliEngine:
     @interrupt_on_sigterm()
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
-        messages = settle_folder(request, self._connect_recorded, accepts_recreated=True)
+        messages = settle_folder(request, self._connect, accepts_recreated=True)
         opened, warnings = self._read_settled(request, accepts_recreated=True)
         targets, recorded = opened.build_recorded_target(), opened.recorded
-        with open_clusters(request, recorded, accepts_recreated=True) as clusters:
+        with open_clusters(request, recorded, self._connect, accepts_recreated=True) as clusters:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
             )
@@ -178,7 +174,7 @@ class CliEngine:
     @interrupt_on_sigterm()
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Runs `pulumi destroy`, after the recorded resources are shown and confirmed."""
-        messages = settle_folder(request, self._connect_recorded)
+        messages = settle_folder(request, self._connect)
         opened, warnings = self._read_settled(request)
         messages += warnings
         components = opened.build_components()
@@ -244,7 +240,7 @@ class CliEngine:
         engine reads a state in a folder, and any other state is settled here; nothing is written.
         """
         backend, checkpoint = read_folder(request)
-        connect = self._connect_recorded
+        connect = self._connect
         if backend is not None and checkpoint and is_unfinished(backend, checkpoint):
             embedded = EmbeddedEngine(connect)
             return embedded.recorded_objects(request, accepts_recreated=accepts_recreated)
@@ -293,7 +289,7 @@ class CliEngine:
         if all(change.op not in (Op.DELETE, Op.REPLACE) for change in preview.changes):
             return CheckedDeletions(preview)
         former_urns = reader.former_urns if reader is not None else {}
-        with open_clusters(opened.request, opened.recorded, self._connect_recorded) as clusters:
+        with open_clusters(opened.request, opened.recorded, self._connect) as clusters:
 
             def connect(resource: Resource) -> Connection:
                 return clusters.connect(resource.provider_urn)
@@ -309,13 +305,21 @@ class CliEngine:
             )
         return add_pending_problem(checked, opened)
 
+    def _review(self, previewed: CliPreview) -> None:
+        """Passes a preview and what it was computed from to the request's `review`."""
+        request, recorded = previewed.opened.request, previewed.opened.recorded
+        if request.review is not None:
+            with open_clusters(request, recorded, self._connect) as clusters:
+                basis = read_basis(request, recorded, clusters, self._connect)
+                request.review(previewed.preview, basis)
+
     def _read_settled(
         self, request: Request, *, accepts_recreated: bool = False
     ) -> tuple[OpenedStack, tuple[str, ...]]:
         """Reads a stack to write it, after `settle_folder`, and returns it with warnings."""
         opened = read_stack(self._open(request), request, accepts_recreated=accepts_recreated)
         self._check_remote_lock(opened)
-        connect = self._connect_recorded
+        connect = self._connect
         return settle_remote(opened, connect, accepts_recreated=accepts_recreated)
 
     def _check_remote_lock(self, opened: OpenedStack) -> None:
@@ -330,12 +334,12 @@ class CliEngine:
             opened.stack.refresh_only(roots)
 
     @contextmanager
-    def _connect(self, request: Request) -> Iterator[KubernetesProvider | None]:
+    def _connect_named(self, request: Request) -> Iterator[KubernetesProvider | None]:
         """Yields the cluster that the environment names; None if the request names none."""
         if request.cluster is None or request.plan is None:
             yield None
             return
-        connection = connect_kubernetes(asdict(request.cluster), request.root, self._rules)
+        connection = self._connect(asdict(request.cluster), request.root)
         connection.provider.injectors = request.injectors
         connection.provider.uses_lists = not request.reads_one_by_one
         try:
@@ -359,11 +363,3 @@ def _build_revision(exported: Checkpoint) -> str:
     """Builds a text that is equal for two exports of one state, unless it was written between."""
     content = [[resource.raw for resource in exported.resources], exported.pending]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _review(previewed: CliPreview) -> None:
-    """Passes a preview and what it was computed from to the request's `review`."""
-    request, recorded = previewed.opened.request, previewed.opened.recorded
-    if request.review is not None:
-        with open_clusters(request, recorded) as clusters:
-            request.review(previewed.preview, read_basis(request, recorded, clusters))

@@ -8,7 +8,7 @@ Both engines and `status` check in this way before they read anything from a clu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,7 +25,6 @@ from framework.core.errors import (
     RecordedClusterUnreachableError,
     StateError,
 )
-from framework.core.kind_rules import KindRules
 from framework.core.stack import Stack
 from framework.engines.base import NamedCluster, RecordedObjects, Request
 from framework.engines.project import load_project
@@ -33,6 +32,7 @@ from framework.engines.pulumi_cli import MissingCli, find_pulumi
 from framework.engines.stack_tags import StackTags
 from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.stack_state import StackState
+from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.provider import KubernetesProvider
 
@@ -87,12 +87,8 @@ class Connection:
 Connect = Callable[[Mapping[str, Any], Path], Connection]
 
 
-def connect_kubernetes(
-    inputs: Mapping[str, Any], root: Path, rules: Iterable[KindRules] = ()
-) -> Connection:
+def connect_kubernetes(inputs: Mapping[str, Any], root: Path) -> Connection:
     """Connects with a provider's inputs; a relative kubeconfig is relative to `root`.
-
-    `rules` are those of the kinds that the program registers.
 
     ClusterError for a cluster that does not answer, EngineError for inputs that need the CLI.
     """
@@ -115,7 +111,7 @@ def connect_kubernetes(
     except BaseException:
         client.close()
         raise
-    provider = KubernetesProvider(client, rules=rules)
+    provider = KubernetesProvider(client, rules=RULES)
     return Connection(provider, uid, context, client.close, client.server)
 
 

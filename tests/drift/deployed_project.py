@@ -18,7 +18,6 @@ from framework.core.stack import Stack
 from framework.drift import DriftReport, Finding, FindingKind, find_drift
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Request
-from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from framework.kube.objects import Object
 from framework.plan import PlanStore
@@ -124,7 +123,7 @@ class DeployedProject:
     def _embedded(self) -> Engine:
         root = self.project.root
         choice = choose_engine("embedded", root)
-        return self._open.enter_context(open_engine(choice, root, runs_program=True, rules=RULES))
+        return self._open.enter_context(open_engine(choice, root, runs_program=True))
 
     def _build_request(self) -> Request:
         root, stack = self.project.root, Stack.of("dev")

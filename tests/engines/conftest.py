@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from framework.engines.clusters import connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
-from framework.kinds.registry import RULES
 from framework.kube.client import KubeClient
 from tests.engines.fakes import RECORDED, FakeCluster, SharedProgram, Stack
 
@@ -51,7 +48,7 @@ def live_stack(
         "name: fixture\nruntime: python\nbackend: {url: 'file://./.state'}\n"
     )
     shutil.copy(kubeconfig, tmp_path / "kubeconfig")
-    engine = EmbeddedEngine(partial(connect_kubernetes, rules=RULES))
+    engine = EmbeddedEngine()
     yield Stack(tmp_path, engine, FakeCluster(), unique_name)
     with KubeClient.connect(kubeconfig, "local") as kube:
         kube.delete("v1", "Namespace", unique_name)

@@ -21,8 +21,7 @@ from framework.engines import cli, cli_opened_stack
 from framework.engines.base import Request
 from framework.engines.cli import CliEngine
 from framework.engines.cli_stack import CliStack
-from framework.engines.clusters import identify_cluster, open_clusters
-from framework.engines.live_objects import read_basis
+from framework.engines.clusters import identify_cluster
 from framework.engines.project import load_project
 from framework.engines.urns import build_manifest_urn, build_model_urn
 from framework.kube.objects import object_name, without_internal
@@ -122,16 +121,7 @@ def build_fake_engine(
     connect = cluster.connect
     monkeypatch.setattr(CliEngine, "_open", open_fake)
     monkeypatch.setattr(cli, "check_provider_kubeconfig", lambda kubeconfig, context: None)
-    monkeypatch.setattr(cli, "connect_kubernetes", lambda inputs, root, _: connect(inputs, root))
-    monkeypatch.setattr(
-        cli,
-        "open_clusters",
-        lambda request, recorded, _=None, **options: open_clusters(
-            request, recorded, connect, **options
-        ),
-    )
-    monkeypatch.setattr(cli, "read_basis", partial(read_basis, connect=connect))
     monkeypatch.setattr(
         cli_opened_stack, "identify_cluster", partial(identify_cluster, connect=connect)
     )
-    return CliEngine(FAKE_CLI)
+    return CliEngine(FAKE_CLI, connect)

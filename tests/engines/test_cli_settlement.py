@@ -87,9 +87,7 @@ class FakeStack:
 
 
 def build_engine(stack: Stack) -> CliEngine:
-    engine = CliEngine(FAKE_CLI)
-    engine._connect_recorded = stack.cluster.connect  # type: ignore[assignment]
-    return engine
+    return CliEngine(FAKE_CLI, stack.cluster.connect)
 
 
 def read_records(opened: OpenedStack) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from framework.engines.base import Request
 from framework.engines.clusters import connect_kubernetes
 from framework.engines.embedded.engine import EmbeddedEngine
 from framework.kinds.registry import RULES
-engine = EmbeddedEngine(partial(connect_kubernetes, rules=RULES))
+engine = EmbeddedEngine()
 request = Request(Path(sys.argv[1]), Stack.of("dev"))
 engine.up(request, lambda _: True, lambda event: print(event.state, event.change.kind, flush=True))
 """
