@@ -240,37 +240,26 @@ class KubeClient:
         fields: str = "",
     ) -> list[Object]:
         """Returns every object of a kind with its apiVersion and kind; "" is all Namespaces."""
-        return self.list_with_version(api_version, kind, namespace, labels=labels, fields=fields)[0]
+        query = _query(labelSelector=labels, fieldSelector=fields)
+        return self._list_pages(api_version, kind, namespace, query)[0]
 
     def list_with_version(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
+        self, api_version: str, kind: str, namespace: str = ""
     ) -> tuple[list[Object], str]:
         """Lists as `list_objects` does, and returns the resourceVersion a watch continues from."""
-        query = _query(labelSelector=labels, fieldSelector=fields)
-        return self._list_pages(api_version, kind, namespace, query)
+        return self._list_pages(api_version, kind, namespace, {})
 
     def list_metadata(self, api_version: str, kind: str, namespace: str = "") -> list[Object]:
         """Returns only the metadata of every object of a kind: never a Secret's data."""
-        return self._list_pages(api_version, kind, namespace, {}, accept=METADATA_LIST)[0]
+        return self._list_pages(api_version, kind, namespace, {}, METADATA_LIST)[0]
 
     def _list_pages(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str,
-        query: Mapping[str, str],
-        accept: str = "",
+        self, api_version: str, kind: str, namespace: str, query: dict[str, str], accept: str = ""
     ) -> tuple[list[Object], str]:
         path = self._path(api_version, kind, namespace)
         where = f"list of {kind} in {namespace or 'all'}"
         items: list[Object] = []
-        page = _query(limit=str(PAGE), **query)
+        page = {"limit": str(PAGE), **query}
         while True:
             try:
                 answer = self.connection.request("GET", path, where, page, accept=accept)
@@ -279,7 +268,7 @@ class KubeClient:
                 # So the list is read again, in one answer.
                 if exc.status != 410 or "continue" not in page:
                     raise
-                items, page = [], dict(query)
+                items, page = [], query
                 continue
             # The items of a list have no apiVersion and kind; in a list of metadata they have those
             # of PartialObjectMetadata.
@@ -335,37 +324,19 @@ class KubeClient:
             fieldValidation="Strict",
             dryRun="All" if dry_run else "",
         )
-        return self._write_again("PATCH", obj, APPLY_PATCH, query, obj["metadata"]["name"])
+        return self._write("PATCH", obj, APPLY_PATCH, query, obj["metadata"]["name"])
 
     def create(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
         """Sends a POST. Raises ApiError 409 AlreadyExists when the name is taken."""
         query = _query(
             fieldManager=manager, fieldValidation="Strict", dryRun="All" if dry_run else ""
         )
-        return self._write_again("POST", obj, "application/json", query)
+        return self._write("POST", obj, "application/json", query)
 
     def replace(self, obj: Mapping[str, Any], *, manager: str, dry_run: bool = False) -> Object:
         """Sends a PUT. Raises ApiError 409 where the object's resourceVersion is not current."""
         query = _query(fieldManager=manager, dryRun="All" if dry_run else "")
         return self._write("PUT", obj, "application/json", query, obj["metadata"]["name"])
-
-    def _write_again(
-        self,
-        verb: str,
-        obj: Mapping[str, Any],
-        media: str,
-        query: Mapping[str, str],
-        name: str = "",
-    ) -> Object:
-        """Writes as `_write`; repeats the request if somebody else wrote at the same time."""
-        for pause in CONFLICT_PAUSES:
-            try:
-                return self._write(verb, obj, media, query, name)
-            except ApiError as exc:
-                if not exc.is_concurrent_write:
-                    raise
-                time.sleep(pause)
-        return self._write(verb, obj, media, query, name)
 
     def _write(
         self,
@@ -375,11 +346,20 @@ class KubeClient:
         query: Mapping[str, str],
         name: str = "",
     ) -> Object:
+        """Sends an object; repeats the request if somebody else writes at the same time."""
         namespace = obj["metadata"].get("namespace", "")
         path = self._path(obj["apiVersion"], obj["kind"], namespace, name)
         where = f"{obj['kind']} {object_name(obj['metadata'])}"
-        written: Object = self.connection.request(verb, path, where, query, obj, media)
-        return written
+        pauses = iter(CONFLICT_PAUSES)
+        while True:
+            try:
+                written: Object = self.connection.request(verb, path, where, query, obj, media)
+                return written
+            except ApiError as exc:
+                pause = next(pauses, None)
+                if pause is None or not exc.is_concurrent_write:
+                    raise
+                time.sleep(pause)
 
     def json_patch(
         self,

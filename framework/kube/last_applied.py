@@ -76,28 +76,24 @@ def compare_with_last_applied(
     kept = tuple(
         field
         for field in comparison.fields
-        if (field.old is None or field.manager or not is_known or _sets(inputs, field.path))
+        if (
+            field.old is None
+            or field.manager
+            or not is_known
+            or resolve(inputs, FieldPath.parse(field.path)) is not None
+        )
         and not _is_as_set(sent, now, field.path)
     )
-    if not kept and comparison.status is LiveStatus.CHANGED:
-        comparison = replace(comparison, status=LiveStatus.SAME)
-    comparison = replace(comparison, fields=kept)
-    known = {field.path for field in comparison.fields}
+    known = {field.path for field in kept}.union(ignore_changes)
     overwritten = [
-        field
-        for field in _find_overwritten(inputs, now, manager)
-        if field.path not in known and field.path not in ignore_changes
+        field for field in _find_overwritten(inputs, now, manager) if field.path not in known
     ]
-    if not overwritten:
-        return comparison
-    fields = tuple(sorted([*comparison.fields, *overwritten], key=lambda field: field.path))
-    is_same = comparison.status is LiveStatus.SAME
-    status = LiveStatus.CHANGED if is_same else comparison.status
-    return replace(comparison, status=status, fields=fields)
-
-
-def _sets(inputs: Object, path: str) -> bool:
-    return resolve(inputs, FieldPath.parse(path)) is not None
+    if overwritten:
+        kept = tuple(sorted([*kept, *overwritten], key=lambda field: field.path))
+    status = comparison.status
+    if status is not LiveStatus.RECREATED:
+        status = LiveStatus.CHANGED if kept else LiveStatus.SAME
+    return replace(comparison, status=status, fields=kept)
 
 
 def _is_as_set(inputs: Object, live: Object, path: str) -> bool:

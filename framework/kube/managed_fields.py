@@ -64,12 +64,6 @@ def field_paths(entry: Entry) -> frozenset[OwnedPath]:
 # Managers
 
 
-def is_kubectl(entry: Entry) -> bool:
-    """Returns True if a person wrote the entry with any kubectl verb, but not through a
-    subresource."""
-    return entry["manager"].startswith("kubectl") and not entry.get("subresource")
-
-
 def is_own(entry: Entry, manager: str) -> bool:
     """Returns True for the server-side apply entry of `manager`."""
     return (
@@ -231,7 +225,7 @@ def _find_paths_to_take_over(
     if not may_take_over(entry, manager) or entry.get("apiVersion") != api_version:
         return frozenset()
     # The finalizers of people are taken over, those of controllers are not.
-    stays = (*kept,) if is_kubectl(entry) else (*kept, _FINALIZERS)
+    stays = (*kept,) if entry["manager"].startswith("kubectl") else (*kept, _FINALIZERS)
     return frozenset(
         path
         for path in field_paths(entry)

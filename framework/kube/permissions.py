@@ -39,7 +39,8 @@ def find_denied(client: KubeClient, needed: Iterable[Permission]) -> list[Permis
     """
     unclear = sorted(set(needed))
     for namespace in sorted({permission.namespace for permission in unclear} - {""}):
-        rules = _read_rules(client, namespace)
+        review = _post(client, "SelfSubjectRulesReview", {"namespace": namespace})
+        rules = (review.get("status") or {}).get("resourceRules") or ()
         unclear = [p for p in unclear if p.namespace != namespace or not is_allowed(p, rules)]
     answers: dict[Permission, bool] = {}
     denied = []
@@ -72,11 +73,6 @@ def is_allowed(permission: Permission, rules: Sequence[Mapping[str, Any]]) -> bo
 
 def _has(allowed: Sequence[str] | None, wanted: str) -> bool:
     return allowed is not None and (wanted in allowed or _ANY in allowed)
-
-
-def _read_rules(client: KubeClient, namespace: str) -> list[Mapping[str, Any]]:
-    answer = _post(client, "SelfSubjectRulesReview", {"namespace": namespace})
-    return list((answer.get("status") or {}).get("resourceRules") or ())
 
 
 def _ask(client: KubeClient, permission: Permission) -> bool:

@@ -127,9 +127,9 @@ class ObjectPredictor(ObjectReader):
         # The CLI does not record zeros such as `minReadySeconds: 0`.
         if is_same_but_zeros(before, wanted) and is_untouched(live, recorded, wanted, manager):
             return ObjectDiff(Op.SAME, live, live=live)
-        owned = with_owners(live, before, recorded)
-        diff = self._diff_live(live, owned, before, wanted, manager, ignore_changes)
-        diff = replace(diff, live=live)
+        # The same patch that `update` applies, so that a preview cannot promise anything else.
+        owned, patch = self._build_update(old, live, wanted, manager, ignore_changes)
+        diff = replace(self._diff_live(live, owned, before, patch, wanted), live=live)
         if recreated:
             # An update even if every field is the same: `up` records the new object.
             op = Op.UPDATE if diff.op is Op.SAME else diff.op
@@ -210,6 +210,20 @@ class ObjectPredictor(ObjectReader):
             note += f"; {tool.name} still manages it: {tool.effect}"
         return ObjectDiff(Op.UPDATE, predicted, fields, note=note, takes_over=True, live=live)
 
+    def _build_update(
+        self,
+        old: ObjectState,
+        live: Object,
+        wanted: Object,
+        manager: str,
+        ignore_changes: Sequence[str],
+    ) -> tuple[Object, Patch]:
+        """Returns the live object, with an owner for its fields, and the patch of an update."""
+        before = self._build_recorded(old)
+        owned = with_owners(live, before, without_internal(old.outputs))
+        patch = build_patch(owned, before, wanted, manager, ignore_changes, self.injectors)
+        return owned, patch
+
     def _build_adoption(
         self, live: Object, plain: Object, manager: str, ignore_changes: Sequence[str]
     ) -> tuple[Object, Patch]:
@@ -257,28 +271,20 @@ class ObjectPredictor(ObjectReader):
         return ObjectDiff(Op.CREATE, wanted, note=note)
 
     def _diff_live(
-        self,
-        live: Object,
-        owned: Object,
-        before: Object,
-        wanted: Object,
-        manager: str,
-        ignore_changes: Sequence[str],
+        self, live: Object, owned: Object, before: Object, patch: Patch, wanted: Object
     ) -> ObjectDiff:
-        # The same patch that `update` applies, so that a preview cannot promise anything else.
-        patch = build_patch(owned, before, wanted, manager, ignore_changes, self.injectors)
         try:
             predicted = predict(self._client, owned, patch)
         except ApiError as exc:
             return _diff_refused(live, patch, exc)
         fields = (
-            *compare_objects(live, predicted, written=live, manager=manager),
+            *compare_objects(live, predicted, written=live, manager=patch.manager),
             *self._rules.find_kept(before, wanted, predicted),
         )
         if not fields:
             return ObjectDiff(Op.SAME, predicted)
         named = named_changes(fields, live, before, wanted)
-        if self._rules.replaces(wanted, named):
+        if self._rules.find_replacing(wanted, named):
             return ObjectDiff(Op.REPLACE, predicted, fields, delete_first=True)
         return ObjectDiff(Op.UPDATE, predicted, fields)
 

@@ -40,14 +40,13 @@ def find_paths(objects: Iterable[Any], paths: Iterable[str]) -> list[tuple[Step,
     removed one move to lower indexes.
     """
     objects = tuple(objects)
-    found = {steps for text in paths for steps in _match(objects, parse_path(text))}
+    found = set[tuple[Step, ...]]()
+    for steps in map(parse_path, paths):
+        if ANY in steps:
+            found.update(path for obj in objects for path in _expand(obj, steps))
+        else:
+            found.add(steps)
     return sorted(found, key=lambda steps: [_build_key(step) for step in steps], reverse=True)
-
-
-def _match(objects: Iterable[Any], steps: tuple[Step, ...]) -> Iterable[tuple[Step, ...]]:
-    if ANY not in steps:
-        return {steps}
-    return {path for obj in objects for path in _expand(obj, steps)}
 
 
 def _build_key(step: Step) -> tuple[int, str]:

@@ -14,7 +14,6 @@ from framework.core.errors import ClusterError
 from framework.core.kind_rules import IDENTITY_LABELS, SKIP_AWAIT, KindRules
 from framework.kube.api_error import ApiError
 from framework.kube.client import KindNotServedError, KubeClient
-from framework.kube.lost_owners import with_owners
 from framework.kube.managed_fields import handover_manager
 from framework.kube.objects import (
     Object,
@@ -24,7 +23,6 @@ from framework.kube.objects import (
     has_fields,
     object_name,
     with_live,
-    without_internal,
 )
 from framework.kube.ownership import (
     AlreadyExistsError,
@@ -34,7 +32,6 @@ from framework.kube.ownership import (
 )
 from framework.kube.patching import (
     Patch,
-    build_patch,
     hand_over_replicas,
     release,
     set_replicas,
@@ -149,10 +146,7 @@ class KubernetesProvider(ObjectPredictor):
         # A recreated object that has the recorded labels is taken over, as the preview showed.
         # For one without these labels this call raises RecordedNameTakenError.
         check_recreated(live, old, manager)
-        before = self._build_recorded(old)
-        live = with_owners(live, before, without_internal(old.outputs))
-        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
-        made = self._apply(live, patch)
+        made = self._apply(*self._build_update(old, live, wanted, manager, ignore_changes))
         return build_state(made, wanted, manager, old.outputs)
 
     def _apply(self, live: Object, patch: Patch) -> Object:
@@ -211,9 +205,7 @@ class KubernetesProvider(ObjectPredictor):
         if live is None or self.is_terminating_with_namespace(live):
             return
         manager = field_manager(urn, old, wanted)
-        before = self._build_recorded(old)
-        live = with_owners(live, before, without_internal(old.outputs))
-        patch = build_patch(live, before, wanted, manager, ignore_changes, self.injectors)
+        live, patch = self._build_update(old, live, wanted, manager, ignore_changes)
         live = hand_over_replicas(self._client, live, patch)
         if self.is_switched_off(live, ignore_changes):
             # The CLI would leave the 0 replicas, because it ignores the field.

@@ -222,11 +222,10 @@ class ObjectReader:
         With `listed` the object may be ten seconds old, and it needs no call of its own. An object
         that somebody else recreated counts as ours if it has the recorded labels, else as gone.
         """
-        wanted = self._build_recorded(state)
-        live = self.find_listed(wanted) if listed else self.get_live(wanted)
+        live = self._find_live(state, listed=listed)
         if live is None:
             return None
-        manager = field_manager("", state, wanted)
+        manager = field_manager("", state, state.inputs)
         # Without its labels it may be an object of another team that only has the same name.
         if was_recreated_by_others(live, state, manager) and not has_recorded_labels(live, state):
             return None
@@ -235,8 +234,7 @@ class ObjectReader:
     def find_replacement(self, state: ObjectState, *, listed: bool = False) -> Object | None:
         """Returns the object of others that has the name of a recorded one, for which `read` is
         None; None if there is none, or if it is being deleted."""
-        wanted = self._build_recorded(state)
-        live = self.find_listed(wanted) if listed else self.get_live(wanted)
+        live = self._find_live(state, listed=listed)
         return None if live is None or is_terminating(live) else live
 
     def find_recreated(self, state: ObjectState, *, listed: bool = False) -> Object | None:
@@ -245,12 +243,15 @@ class ObjectReader:
         None if there is none, or if it is being deleted. Its labels do not matter: the caller is
         about to delete the recorded object, and this is another one.
         """
-        wanted = self._build_recorded(state)
-        live = self.find_listed(wanted) if listed else self.get_live(wanted)
+        live = self._find_live(state, listed=listed)
         if live is None or is_terminating(live):
             return None
-        manager = field_manager("", state, wanted)
+        manager = field_manager("", state, state.inputs)
         return live if was_recreated_by_others(live, state, manager) else None
+
+    def _find_live(self, state: ObjectState, *, listed: bool) -> Object | None:
+        wanted = self._build_recorded(state)
+        return self.find_listed(wanted) if listed else self.get_live(wanted)
 
     def find_own(self, urn: str, inputs: Object) -> ObjectState | None:
         """Returns the object that an interrupted `create` has created; None if there is none.

@@ -40,15 +40,23 @@ def find_rollout_reason(client: KubeClient, deployment: Mapping[str, Any]) -> st
         (
             pod
             for pod in client.list_objects("v1", "Pod", namespace, labels=labels)
-            if _is_owned(pod, newest["metadata"]["uid"]) and not _is_true(pod, "Ready")
+            if _is_owned(pod, newest["metadata"]["uid"])
+            and not _find_conditions(pod, "Ready", "True")
         ),
         key=_name,
     )
     # A container's failure explains the most, then the scheduler's, then the ReplicaSet's.
     failures = (
         *(failure for pod in pods for failure in _container_failures(pod)),
-        *(failure for pod in pods for failure in _scheduling_failures(pod)),
-        *_replica_set_failures(newest),
+        *(
+            f"{_name(pod)} cannot be scheduled: {_explain(condition)}"
+            for pod in pods
+            for condition in _find_conditions(pod, "PodScheduled", "False")
+        ),
+        *(
+            f"ReplicaSet {_name(newest)} cannot make Pods: {_explain(condition)}"
+            for condition in _find_conditions(newest, "ReplicaFailure", "True")
+        ),
     )
     reason = failures[0] if failures else _last_warning(client, namespace, pods)
     return (reason or _describe_progress(deployment, pods)) + _describe_serving(
@@ -120,18 +128,9 @@ def _exit_code(terminated: Mapping[str, Any]) -> str:
     return f" (exit code {terminated.get('exitCode')}{named})"
 
 
-def _scheduling_failures(pod: Mapping[str, Any]) -> Iterator[str]:
-    for condition in list_conditions(pod):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            message = condition.get("message") or condition.get("reason") or "no reason given"
-            yield f"{_name(pod)} cannot be scheduled: {str(message).rstrip('.')}"
-
-
-def _replica_set_failures(replica_set: Mapping[str, Any]) -> Iterator[str]:
-    for condition in list_conditions(replica_set):
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = str(condition.get("message", "")).rstrip(".")
-            yield f"ReplicaSet {_name(replica_set)} cannot make Pods: {message}"
+def _explain(condition: Mapping[str, Any]) -> str:
+    message = condition.get("message") or condition.get("reason") or "no reason given"
+    return str(message).rstrip(".")
 
 
 def _last_warning(client: KubeClient, namespace: str, pods: list[Object]) -> str:
@@ -214,8 +213,8 @@ def _name(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["name"])
 
 
-def _is_true(obj: Mapping[str, Any], condition_type: str) -> bool:
-    return any(c["type"] == condition_type and c["status"] == "True" for c in list_conditions(obj))
+def _find_conditions(obj: Mapping[str, Any], type_: str, status: str) -> list[Mapping[str, Any]]:
+    return [c for c in list_conditions(obj) if c["type"] == type_ and c["status"] == status]
 
 
 def _count(obj: Mapping[str, Any], name: str) -> int:

@@ -55,10 +55,6 @@ class KindRulesTable:
         key = (group_of(obj["apiVersion"]), obj["kind"])
         return self._rules.get(key) or KindRules(*key)
 
-    def replaces(self, obj: Mapping[str, Any], fields: Iterable[FieldChange]) -> bool:
-        """Returns True where one of the changed fields cannot change in place."""
-        return bool(self.find_replacing(obj, fields))
-
     def find_replacing(
         self, obj: Mapping[str, Any], fields: Iterable[FieldChange]
     ) -> list[FieldChange]:
