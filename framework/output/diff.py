@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from framework.core.changes import FieldChange
 from framework.core.diagnostics import DiagnosticGroup, group_diagnostics
 from framework.core.suggestions import list_names
 from framework.output.text import render_count, render_wrapped, shorten_path
@@ -202,8 +201,7 @@ def _render_fields(fields: Sequence[Difference], margin: str) -> list[str]:
     lines = []
     for run in split_runs(fields[:_MAX_FIELDS]):
         for field in run:
-            change = FieldChange(field.path, field.old, field.new)
-            lines.append(render_field(shorten_path(field.path), change, first=margin, then=margin))
+            lines.append(render_field(shorten_path(field.path), field, first=margin, then=margin))
         if causes := render_causes(run[0].causes):
             lines.append(render_wrapped(causes, first=f"{margin}    ", then=f"{margin}    "))
     if len(fields) > _MAX_FIELDS:
@@ -268,13 +266,7 @@ def _render_causing(comparison: Comparison) -> list[str]:
 
     if comparison.objects and comparison.change == "changed":
         causes = dict.fromkeys(
-            cause for difference in comparison.objects for cause in difference.causes
-        )
-        causes |= dict.fromkeys(
-            cause
-            for difference in comparison.objects
-            for field in difference.fields
-            for cause in field.causes
+            cause for difference in comparison.objects for cause in difference.all_causes
         )
         lines.append(render_line("~", _describe_namespace(comparison), render_causes(causes)))
     elif comparison.objects and comparison.change:

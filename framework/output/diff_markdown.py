@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from framework.core.changes import FieldChange
 from framework.output.diff import (
     Group,
     group_alike,
@@ -115,10 +114,9 @@ def _render_fields(fields: Sequence[Difference]) -> list[str]:
 
 
 def _render_field(field: Difference) -> list[str]:
-    change = FieldChange(field.path, field.old, field.new)
-    if has_text(change):
+    if has_text(field):
         # A reviewer approves what the comment shows, so no line that differs is cut.
-        changed = list_changed_lines(change, context=1, max_lines=None, max_length=None)
+        changed = list_changed_lines(field, context=1, max_lines=None, max_length=None)
         return [f"  {field.path}:", *changed]
     texts = render_apart((field.old, field.new), max_length=None, missing="")
     sides = zip("-+", (field.old, field.new), texts, strict=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -37,6 +38,8 @@ from framework.plan import StackPlan, TrackPlan
 from framework.reports.comparison import CommitComparison, Comparison
 from framework.reports.rendered_fields import ExplainedFields
 
+Document = TypeVar("Document")
+
 
 def render_json(document: Any) -> str:
     """Returns the indented JSON of a document."""
@@ -51,14 +54,12 @@ def render_json(document: Any) -> str:
 def build_diagnostics(groups: Iterable[DiagnosticGroup]) -> tuple[DiagnosticItem, ...]:
     """Returns diagnostics with their severity and their layer."""
     return tuple(
-        DiagnosticItem(
-            path=group.diagnostic.path,
-            line=group.diagnostic.line,
-            column=group.diagnostic.column,
+        build_document(
+            DiagnosticItem,
+            group.diagnostic,
             code=group.diagnostic.code.value,
             meaning=group.diagnostic.code.meaning,
             severity="warning" if group.diagnostic.code.is_warning else "error",
-            message=group.diagnostic.message,
             # In a commit's tree the path is `COMMIT:catalog/...`.
             layer=name_layer(group.diagnostic.path.rpartition(":")[2]) or "model",
             models=group.models,
@@ -67,52 +68,29 @@ def build_diagnostics(groups: Iterable[DiagnosticGroup]) -> tuple[DiagnosticItem
     )
 
 
+def build_document(document: type[Document], *results: Any, **others: Any) -> Document:
+    """Builds a document from the fields of results that have the names of its own, and `others`."""
+    found = {name: value for result in results for name, value in vars(result).items()}
+    names = {field.name for field in fields(document)}  # type: ignore[arg-type]
+    return document(**{name: found[name] for name in names & found.keys()} | others)
+
+
 def build_fields_explanation(
     model: str, environment: str, explained: ExplainedFields
 ) -> FieldsExplanation:
     """Returns the explanation of an object's fields."""
-    return FieldsExplanation(
-        model=model,
-        environment=environment,
-        object=explained.object,
-        needs=explained.needs,
-        fields=explained.fields,
-        adds=explained.adds,
-        settings=explained.settings,
-    )
+    return build_document(FieldsExplanation, explained, model=model, environment=environment)
 
 
 def build_environment_diff(comparison: Comparison, names: tuple[str, str]) -> EnvironmentDiff:
     """Returns the comparison of two environments."""
-    return EnvironmentDiff(
-        environment=names[0],
-        to=names[1],
-        change=comparison.change,
-        settings=comparison.settings,
-        objects=comparison.objects,
-        models=comparison.models,
-        unchanged=comparison.unchanged,
-    )
+    return build_document(EnvironmentDiff, comparison, environment=names[0], to=names[1])
 
 
 def build_commit_diff(comparison: Comparison, since: CommitComparison) -> CommitDiff:
     """Returns the comparison of one environment with a commit."""
-    return CommitDiff(
-        environment=comparison.environment,
-        since=since.since,
-        commit=since.commit,
-        merge_base=since.merge_base,
-        change=comparison.change,
-        settings=comparison.settings,
-        objects=comparison.objects,
-        models=comparison.models,
-        unchanged=comparison.unchanged,
-        notes=since.notes,
-        compared=comparison.compared,
-        not_compared=comparison.not_compared,
-        failure=comparison.failure,
-        diagnostics=build_diagnostics(list_diagnostics([comparison])),
-    )
+    diagnostics = build_diagnostics(list_diagnostics([comparison]))
+    return build_document(CommitDiff, since, comparison, diagnostics=diagnostics)
 
 
 def build_affected(since: CommitComparison, *, why: bool) -> Affected:
@@ -134,22 +112,12 @@ def build_affected(since: CommitComparison, *, why: bool) -> Affected:
         )
         for comparison in since.affected
     )
-    incomplete = tuple(
-        IncompleteEnvironment(
-            environment=comparison.environment,
-            compared=comparison.compared,
-            not_compared=comparison.not_compared,
-            failure=comparison.failure,
-        )
-        for comparison in since.incomplete
-    )
-    return Affected(
-        since=since.since,
-        commit=since.commit,
-        merge_base=since.merge_base,
+    incomplete = [build_document(IncompleteEnvironment, found) for found in since.incomplete]
+    return build_document(
+        Affected,
+        since,
         environments=environments,
-        notes=since.notes,
-        incomplete=incomplete,
+        incomplete=tuple(incomplete),
         diagnostics=build_diagnostics(list_diagnostics(since.environments)),
     )
 
@@ -170,14 +138,12 @@ def _build_forecast(track: TrackPlan) -> Forecast:
 def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocument:
     """Returns the change list with the forecast of every rollout."""
     changes = tuple(
-        ChangeItem(
-            op=change.op,
-            urn=change.urn,
+        build_document(
+            ChangeItem,
+            change,
             kind=change.kind,
-            object=change.object,
             model=change.component or None,
-            fields=tuple(FieldChangeItem(f.path, f.old, f.new) for f in change.fields),
-            note=change.note,
+            fields=tuple(build_document(FieldChangeItem, field) for field in change.fields),
         )
         for change in preview.changes
         if is_shown(change)
@@ -194,21 +160,21 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
         for model in plan.models
         for track in model.tracks
     }
-    return PreviewDocument(
+    return build_document(
+        PreviewDocument,
+        preview,
         stack=plan.stack.name,
         engine=engine,
         clean=preview.clean,
         changes=changes,
         forecasts=forecasts,
         outputs=dict(preview.outputs),
-        messages=preview.messages,
         problems=tuple(
-            ProblemItem(
-                severity=problem.severity,
+            build_document(
+                ProblemItem,
+                problem,
                 model=problem.component or None,
                 object=problem.object or None,
-                message=problem.message,
-                fields=problem.fields,
                 position=problem.position or None,
                 next=problem.next_step or None,
             )
@@ -219,4 +185,4 @@ def build_preview(preview: Preview, plan: StackPlan, engine: str) -> PreviewDocu
 
 def build_cluster_status(status: ClusterStatus) -> ClusterStatusDocument:
     """Returns the status of the local cluster."""
-    return ClusterStatusDocument(**vars(status))
+    return build_document(ClusterStatusDocument, status)

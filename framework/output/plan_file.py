@@ -24,7 +24,7 @@ from framework.core.errors import PlanFileError
 from framework.core.passphrase import SET_PASSPHRASE
 from framework.engines.reviewed_plan import Digests, build_reviewed_change, key_change
 from framework.output.changes import is_shown
-from framework.output.json import build_preview, render_json
+from framework.output.json import build_document, build_preview, render_json
 from framework.output.stack_documents import PlanDocument, PlannedChange
 from framework.output.text import render_count, render_wrapped, shorten_path
 from framework.output.values import render_field_changes
@@ -48,25 +48,21 @@ def build_plan(
     """Builds the document of a preview, without a checksum. `model` is the option MODEL."""
     shown = build_preview(preview, plan, engine)
     changed = [change for change in preview.changes if is_shown(change)]
-    return PlanDocument(
+    return build_document(
+        PlanDocument,
+        shown,
         format=FORMAT,
         checksum="",
         created=created,
-        stack=plan.stack.name,
         environment=plan.stack.environment,
         model=model,
         models=None if models is None else tuple(sorted(models)),
-        engine=engine,
-        clean=preview.clean,
         changes=tuple(
             PlannedChange(**vars(item), type=change.type, takes_over=change.takes_over)
             for item, change in zip(shown.changes, changed, strict=True)
             if change.op is not Op.SAME
         ),
         unchanged=sum(change.op is Op.SAME for change in changed),
-        forecasts=shown.forecasts,
-        outputs=shown.outputs,
-        messages=shown.messages,
         inputs=inputs,
     )
 

@@ -18,6 +18,10 @@ from framework.output.text import render_count, render_visible, screen_width
 
 if TYPE_CHECKING:
     from framework.core.changes import FieldChange
+    from framework.reports.comparison import Difference
+
+    # A field with its value on two sides.
+    FieldValues = FieldChange | Difference
 
 _MAX_CHARACTERS = 60
 _MAX_LINE = 200
@@ -267,7 +271,7 @@ def _join_parts(text: str, parts: Sequence[tuple[int, int]], max_length: int) ->
     return shown + ("..." if len(text) > end else "")
 
 
-def render_field(path: str, field: FieldChange, *, first: str = "", then: str = "") -> str:
+def render_field(path: str, field: FieldValues, *, first: str = "", then: str = "") -> str:
     """Renders a field change: on one line if it fits, else with its values below its path.
 
     For a text with several lines, it shows only the lines that differ. `first` starts the first
@@ -284,35 +288,35 @@ def render_field(path: str, field: FieldChange, *, first: str = "", then: str = 
     return "\n".join([first + lines[0], *(f"{then}  {line}" for line in lines[1:])])
 
 
-def render_values(field: FieldChange) -> str:
+def render_values(field: FieldValues) -> str:
     """Returns `1 -> 2`, `added 2` or `removed (was 1)`."""
     return render_field_changes([field])[0]
 
 
-def render_field_changes(fields: Sequence[FieldChange]) -> list[str]:
+def render_field_changes(fields: Sequence[FieldValues]) -> list[str]:
     """Renders several changes of the same field, shortened together."""
     sides = iter(_render_sides(fields))
     return [_describe_change(field, next(sides), next(sides)) for field in fields]
 
 
-def _describe_change(field: FieldChange, old: str, new: str) -> str:
+def _describe_change(field: FieldValues, old: str, new: str) -> str:
     if field.old is None:
         return f"added {new}"
     return f"removed (was {old})" if field.new is None else f"{old} -> {new}"
 
 
-def _render_sides(fields: Sequence[FieldChange]) -> list[str]:
+def _render_sides(fields: Sequence[FieldValues]) -> list[str]:
     values = [value for field in fields for value in (field.old, field.new)]
     return render_apart(values, missing="", is_image=fields[0].path.endswith(".image"))
 
 
-def has_text(field: FieldChange) -> bool:
+def has_text(field: FieldValues) -> bool:
     """Returns True if a value has several lines, such as a file in a ConfigMap."""
     return any(isinstance(value, str) and "\n" in value.strip() for value in (field.old, field.new))
 
 
 def list_changed_lines(
-    field: FieldChange,
+    field: FieldValues,
     *,
     context: int = 0,
     max_lines: int | None = _MAX_DIFF_LINES,

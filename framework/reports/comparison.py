@@ -56,6 +56,11 @@ class ObjectDifference:
     fields: tuple[Difference, ...] = ()
     causes: tuple[Cause, ...] = ()
 
+    @property
+    def all_causes(self) -> tuple[Cause, ...]:
+        """Returns its own causes and those of its fields."""
+        return (*self.causes, *(cause for field in self.fields for cause in field.causes))
+
 
 @dataclass(frozen=True)
 class ModelDifference:
@@ -73,9 +78,8 @@ class ModelDifference:
     @property
     def causes(self) -> tuple[Cause, ...]:
         """Returns the causes of all its objects' differences, sorted by file, line and column."""
-        found = [cause for obj in self.objects for cause in obj.causes]
-        found += [cause for obj in self.objects for f in obj.fields for cause in f.causes]
-        return tuple(sorted(set(found), key=_sort_key))
+        found = {cause for difference in self.objects for cause in difference.all_causes}
+        return tuple(sorted(found, key=_sort_key))
 
 
 def _sort_key(cause: Cause) -> tuple[str, int, int, str]:
