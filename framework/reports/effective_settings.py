@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -31,8 +32,8 @@ _REMOVED = _Removed()
 
 
 @dataclass(frozen=True, eq=False)
-class _Node:
-    """One value in a settings object, with its place and its type.
+class Setting:
+    """One setting: a single value, a list, an empty mapping, or a `section`.
 
     `path` is its place in YAML, `attributes` in Python. `default` is True if no file sets it, and
     `removable` if the settings are complete without it. For example, the limit of the CPU:
@@ -42,53 +43,42 @@ class _Node:
         annotation  Quantity
     """
 
-    value: Any
+    held: Any
     annotation: Any
     path: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     default: bool = False
     removable: bool = False
 
-    @property
-    def has_children(self) -> bool:
-        return isinstance(self.value, BaseModel) or (
-            isinstance(self.value, dict) and bool(self.value)
-        )
+    @cached_property
+    def value(self) -> Any:
+        """Returns the value as plain data."""
+        return _to_plain(self.held)
 
-    def list_children(self) -> Iterator[_Node]:
+    @property
+    def section(self) -> bool:
+        """Returns True for a mapping with settings in it, such as `autoscaling`."""
+        return isinstance(self.held, BaseModel) or (isinstance(self.held, dict) and bool(self.held))
+
+    def list_children(self) -> Iterator[Setting]:
         """Yields the settings of a settings class, or the entries of a mapping."""
-        if isinstance(self.value, BaseModel):
-            for name, field in type(self.value).model_fields.items():
-                child = getattr(self.value, name)
-                yield _Node(
+        if isinstance(self.held, BaseModel):
+            for name, field in type(self.held).model_fields.items():
+                child = getattr(self.held, name)
+                yield Setting(
                     child,
                     field.annotation,
                     (*self.path, field.alias or name),
                     (*self.attributes, name),
-                    default=self.default or name not in self.value.model_fields_set,
+                    default=self.default or name not in self.held.model_fields_set,
                     # None stands for a setting that is not set, so it can be removed again.
                     removable=child is not None and type(None) in _union_members(field.annotation),
                 )
-        elif self.has_children:
+        elif self.section:
             item_type = _item_type(self.annotation)
-            for key, child in self.value.items():
+            for key, child in self.held.items():
                 path, attributes = (*self.path, key), (*self.attributes, key)
-                yield _Node(child, item_type, path, attributes, self.default, removable=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """One setting: a single value, a list, an empty mapping, or a `section`.
-
-    A section is a mapping with settings in it that can be removed as a whole, such as
-    `autoscaling`. `value` is plain data. If `default`, no file sets it.
-    """
-
-    path: tuple[str, ...]
-    value: Any
-    default: bool
-    section: bool
-    _node: _Node
+                yield Setting(child, item_type, path, attributes, self.default, removable=True)
 
     def alternatives(self, settings: Root) -> Iterator[Root]:
         """Yields copies of `settings` with this setting changed, removed, or set if it was not.
@@ -98,13 +88,11 @@ class Setting:
         built without them.
         """
         # A section has no other value, only the settings in it have. It can be removed.
-        values: list[Any] = (
-            [] if self.section else [*_other_values(self._node.annotation, self._node.value)]
-        )
-        for value in [*values, _REMOVED] if self._node.removable else values:
-            changed = _with_value(settings, self._node.attributes, value)
-            is_added_or_removed = value is _REMOVED or self._node.value is None
-            if _breaks_a_rule(_get(changed, self._node.attributes[:-1])) or (
+        values = [] if self.section else [*_other_values(self.annotation, self.held)]
+        for value in [*values, _REMOVED] if self.removable else values:
+            changed = _with_value(settings, self.attributes, value)
+            is_added_or_removed = value is _REMOVED or self.held is None
+            if _breaks_a_rule(_get(changed, self.attributes[:-1])) or (
                 is_added_or_removed and _breaks_a_rule(changed)
             ):
                 continue
@@ -116,7 +104,7 @@ class Setting:
         The key keeps its place among the others. Returns None for a key of the schema, which
         people cannot choose.
         """
-        *parents, last = self._node.attributes
+        *parents, last = self.attributes
         mapping = _get(settings, tuple(parents))
         if not isinstance(mapping, dict):
             return None
@@ -125,12 +113,9 @@ class Setting:
         return changed
 
 
-def list_settings(settings: BaseModel, *, sections: bool = False) -> tuple[Setting, ...]:
-    """Returns every effective setting, sorted by path; `sections` adds the removable mappings."""
-    found = _walk(_Node(settings, type(settings)))
-    return tuple(
-        sorted((s for s in found if sections or not s.section), key=lambda setting: setting.path)
-    )
+def list_settings(settings: BaseModel) -> list[Setting]:
+    """Returns every effective setting, and every section that can be removed, sorted by path."""
+    return sorted(_walk(Setting(settings, type(settings))), key=lambda setting: setting.path)
 
 
 def is_valid(settings: BaseModel) -> bool:
@@ -154,11 +139,11 @@ def _breaks_a_rule(held: Any) -> bool:
     return False
 
 
-def _walk(node: _Node) -> Iterator[Setting]:
-    """Yields the settings at and below a node: the leaves, and what can be removed as a whole."""
-    if not node.has_children or node.removable:
-        yield Setting(node.path, _to_plain(node.value), node.default, node.has_children, node)
-    for child in node.list_children():
+def _walk(setting: Setting) -> Iterator[Setting]:
+    """Yields the settings at and below one: the leaves, and what can be removed as a whole."""
+    if not setting.section or setting.removable:
+        yield setting
+    for child in setting.list_children():
         yield from _walk(child)
 
 

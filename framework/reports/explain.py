@@ -166,9 +166,15 @@ class Explainer:
         return {
             source.key(setting.path): (source, setting)
             for source in self._sources
-            for setting in list_settings(source.settings, sections=True)
+            for setting in list_settings(source.settings)
             if setting.path[0] not in _NOT_OWN.get(source.prefix, ())
         }
+
+    @cached_property
+    def _leaves(self) -> dict[str, tuple[str, ...]]:
+        """Returns the steps of every key that is not a section."""
+        settings = self.settings.items()
+        return {key: _parse_key(key) for key, (_, setting) in settings if not setting.section}
 
     def find(self, key: str | None) -> tuple[ExplainedSetting, ...]:
         """Explains the settings at or below a key, or all of the model's own for None.
@@ -178,9 +184,8 @@ class Explainer:
         every path that `diff` and `affected` print is accepted, including that of a removed item.
         Errors: UnknownNameError; UsageError if the key is not a valid path.
         """
-        leaves = [name for name, (_, setting) in self.settings.items() if not setting.section]
         if key is None:
-            own = [name for name in leaves if not self.settings[name][0].prefix]
+            own = [name for name in self._leaves if not self.settings[name][0].prefix]
             return tuple(map(self._explain, own))
         if key in self._names:
             return (self._explain(key),)
@@ -200,17 +205,13 @@ class Explainer:
             return tuple(map(self._explain, found))
         if missing := self._find_missing_entry(path):
             return (ExplainedSetting(missing, None, None, default=True),)
-        raise UnknownNameError("setting", key, _with_parents(leaves))
+        raise UnknownNameError("setting", key, _with_parents(self._leaves))
 
     def _find_leaves(self, path: tuple[str, ...]) -> list[str]:
         """Returns the keys of the single settings at or below a path, or of the one above it."""
-        leaves = {
-            k: _parse_key(k) for k, (_, setting) in self.settings.items() if not setting.section
-        }
-        below = [key for key, leaf in leaves.items() if is_at_or_below(leaf, path)]
-        return below or [
+        return self._list_below(path) or [
             key
-            for key, leaf in leaves.items()
+            for key, leaf in self._leaves.items()
             if is_at_or_below(path, leaf)
             and (isinstance(value := self.settings[key][1].value, list) or value in (None, {}))
         ]
@@ -312,7 +313,7 @@ class Explainer:
         reads: dict[str, None] = {}
         waiting: list[tuple[Source, KeyPath]] = [(source, traced.path)]
         if traced.section:
-            below = self._list_below(source.key(traced.path))
+            below = self._list_below(_parse_key(source.key(traced.path)))
             waiting = [(source, self.settings[key][1].path) for key in below]
         while waiting:
             holder, path = waiting.pop(0)
@@ -335,13 +336,11 @@ class Explainer:
             if key in self._names:
                 yield key
                 continue
-            yield from self._list_below(key if name[0] == ENVIRONMENT else source.key(name))
+            full = key if name[0] == ENVIRONMENT else source.key(name)
+            yield from self._list_below(_parse_key(full))
 
-    def _list_below(self, parent: str) -> Iterator[str]:
-        path = _parse_key(parent)
-        for key, (_, setting) in self.settings.items():
-            if not setting.section and is_at_or_below(_parse_key(key), path):
-                yield key
+    def _list_below(self, path: tuple[str, ...]) -> list[str]:
+        return [key for key, leaf in self._leaves.items() if is_at_or_below(leaf, path)]
 
 
 @cache

@@ -38,7 +38,7 @@ def _load(model: str, environment: str = "prod") -> tuple[Catalog, CatalogModel]
 
 def _list_versions(model: CatalogModel, catalog: Catalog) -> Iterator[tuple[Manifest, ...]]:
     """Yields the manifests of the model with each of its settings changed, added or removed."""
-    for setting in list_settings(model.settings, sections=True):
+    for setting in list_settings(model.settings):
         for changed in setting.alternatives(model.settings):
             assert isinstance(changed, Model)
             candidate = model.candidate if changed.canary.candidate is not None else None

@@ -155,6 +155,7 @@ def _settings(model: str) -> list[tuple[tuple[str, ...], list[Any]]]:
         for setting in list_settings(settings)
         # Removing the model, or the candidate, changes everything.
         if setting.path[0] != "enabled" and setting.path[:2] != ("canary", "candidate")
+        and not setting.section
         and (values := _list_other_values(".".join(setting.path), setting.value))
     ]  # fmt: skip
 
