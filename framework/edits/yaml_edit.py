@@ -114,13 +114,13 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
 
     A result is accepted only if it reads back as expected and keeps the comments.
     """
-    removes = edit.value is REMOVED
-    expected = _expect_removed(document, edit.path) if removes else _expect_set(document, edit)
+    expected = _expect(document, edit)
     # Nothing to do. This also keeps an edit that is repeated from changing quotes or spaces.
     if is_same(expected, document.data):
         return text, document
     root = read_layout(text)
-    target = _TargetFinder(path, text, edit.path).find(root, removes=removes) if root else None
+    finder = _TargetFinder(path, text, edit.path)
+    target = finder.find(root, removes=edit.value is REMOVED) if root else None
     edited = ""
     if target and target.entry and not edit.inserts:
         # To the end of the line: the comment behind a removed value goes with it.
@@ -161,19 +161,25 @@ def _rewrite(text: str, target: Target | None, edit: Edit) -> str:
     return rewrite_set(text, edit.path, edit.value)
 
 
-def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
-    """Returns the data with the value set; None if no mapping or item leads there."""
+def _expect(document: Document, edit: Edit) -> dict[str, Any] | None:
+    """Returns the data after an edit: None if no mapping or item leads there.
+
+    Unchanged if there is nothing to remove.
+    """
     expected = deepcopy(document.data)
     parent: Any = expected
+    removes, index = edit.value is REMOVED, edit.path[-1]
     try:
         for key in edit.path[:-1]:
-            if isinstance(parent, dict) and parent.get(str(key)) is None:
+            if not removes and isinstance(parent, dict) and parent.get(str(key)) is None:
                 parent[str(key)] = {}
             parent = parent[key]
+        if removes:
+            del parent[index]
+            return expected
         # Through JSON, because the value may be a tuple or a subclass of str, and a file never
         # reads back as one of these.
         value = json.loads(json.dumps(edit.value))
-        index = edit.path[-1]
         if isinstance(parent, list) and isinstance(index, int) and edit.inserts:
             parent.insert(index, value)
         elif isinstance(parent, list) and index == len(parent):
@@ -182,20 +188,7 @@ def _expect_set(document: Document, edit: Edit) -> dict[str, Any] | None:
             # Assigning to a list index that does not exist, or into a text, raises.
             parent[index] = value
     except (LookupError, TypeError):
-        return None
-    return expected
-
-
-def _expect_removed(document: Document, path: KeyPath) -> dict[str, Any]:
-    """Returns the data without the entry at `path`; unchanged if there is none."""
-    expected = deepcopy(document.data)
-    parent: Any = expected
-    try:
-        for key in path[:-1]:
-            parent = parent[key]
-        del parent[path[-1]]
-    except (LookupError, TypeError):
-        return document.data
+        return document.data if removes else None
     return expected
 
 
