@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
-from framework.core.field_paths import FREE_KEYS, FieldPath, name_items
+from framework.core.field_paths import FREE_KEYS, FieldPath, Step, name_items
 from framework.core.secret_arguments import SecretArgument, find_in_arguments
 from framework.core.secret_documents import SHORTEST, find_spans, merge_spans
 from framework.core.secret_names import is_secret_name
@@ -107,23 +107,31 @@ def is_secret(path: Iterable[str | int], value: Any) -> bool:
     return is_secret_key(path) or (isinstance(value, str) and bool(find_spans(value)))
 
 
-def redact(path: Iterable[str | int], value: Any) -> Any:
-    """Returns the value at `path`, which may be a mapping or a list, with every secret replaced.
+def redact(path: Iterable[Step], value: Any) -> Any:
+    """Returns the value of a setting, or of a field of a manifest, with every secret replaced.
 
-    Within a text such as a configuration file or a URL, only the secrets are replaced.
+    The value may be a mapping or a list. The key of a list item counts as well:
+    `env[API_TOKEN].value` is a secret. Within a text such as a configuration file or a URL, only
+    the secrets are replaced.
     """
     path = tuple(path)
     if isinstance(value, dict):
+        # Where the items of a list go by index, the path has no name: that of a variable that
+        # occurs twice.
         name = find_name_of_value(value)
         return {
             key: redact((*path, name, key) if name and key == "value" else (*path, key), child)
             for key, child in redact_arguments(value).items()
         }
     if isinstance(value, list):
-        return [redact((*path, i), child) for i, child in enumerate(redact_arguments(value))]
-    if isinstance(value, str) and not is_secret_key(path):
+        items = zip(name_items(FieldPath(path), value), redact_arguments(value), strict=True)
+        return [redact((*path, step), item) for step, item in items]
+    # A `name` is the key of an item, or the name of the Secret that a field refers to.
+    is_name = path[-1:] == ("name",) and path[-2:-1] != ("stringData",)
+    is_secret_path = is_secret_key(map(str, path)) and not is_name
+    if isinstance(value, str) and not is_secret_path:
         return redact_within(value)
-    return REDACTED if can_be_secret(value) and is_secret_key(path) else value
+    return REDACTED if is_secret_path and can_be_secret(value) else value
 
 
 def find_name_of_value(item: Any) -> str:
@@ -132,31 +140,6 @@ def find_name_of_value(item: Any) -> str:
     if not isinstance(item, Mapping) or "value" not in item:
         return ""
     return next((name for key in ("name", "key") if isinstance(name := item.get(key), str)), "")
-
-
-def redact_field(path: FieldPath, value: Any) -> Any:
-    """Returns the value at a field of a manifest, as `redact` does for a setting.
-
-    The key of a list item counts as well: `env[API_TOKEN].value` is a secret. A field `name` is not
-    a secret, because it is the key of an item, or the name of the Secret that a field refers to.
-    """
-    if isinstance(value, dict):
-        items = redact_arguments(value).items()
-        name = find_name_of_value(value)
-        # Where the items go by index, the path has no name: that of a variable that occurs twice.
-        named = path.child(name) if name else path
-        return {
-            key: redact_field((named if key == "value" else path).child(key), child)
-            for key, child in items
-        }
-    if isinstance(value, list):
-        return [
-            redact_field(path.child(step), item)
-            for step, item in zip(name_items(path, value), redact_arguments(value), strict=True)
-        ]
-    if path.steps and path.steps[-1] == "name":
-        return value
-    return redact([str(step) for step in path.steps], value)
 
 
 def find_secret_paths(tree: Any, path: KeyPath = ()) -> Iterator[KeyPath]:

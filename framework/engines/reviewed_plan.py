@@ -49,8 +49,7 @@ from framework.core.changes import (
     PlanInputs,
     ReviewedChange,
 )
-from framework.core.field_paths import ROOT
-from framework.core.redaction import REDACTED, redact_field, redact_text
+from framework.core.redaction import REDACTED, redact, redact_text
 from framework.engines.base import RecordedObject
 from framework.engines.program_files import find_program_files
 from framework.engines.project import Project, load_project
@@ -117,7 +116,7 @@ def _without_secrets(tree: Any) -> Any:
         if tree.get("kind") == "Secret":
             for part in SECRET_PARTS & kept.keys():
                 kept[part] = dict.fromkeys(tree[part] or {}, REDACTED)
-        return redact_field(ROOT, kept) if "kind" in tree else kept
+        return redact((), kept) if "kind" in tree else kept
     return [_without_secrets(item) for item in tree] if isinstance(tree, list) else tree
 
 

@@ -28,8 +28,8 @@ from framework.core.redaction import (
     find_name_of_value,
     find_secret_arguments,
     is_secret_key,
+    redact,
     redact_arguments,
-    redact_field,
     redact_value,
 )
 from framework.core.secret_patterns import can_be_secret
@@ -342,7 +342,7 @@ def redact_object(obj: Mapping[str, Any]) -> dict[str, Any]:
 
     Redact the whole object to show a part of it: beside an argument stands its command.
     """
-    redacted: dict[str, Any] = redact_field(ROOT, dict(obj))
+    redacted: dict[str, Any] = redact((), dict(obj))
     if obj.get("kind") == "Secret":
         redacted |= {part: _redact(obj[part]) for part in SECRET_PARTS & obj.keys()}
     return redacted
@@ -358,7 +358,7 @@ def _build_change(
     elif difference.secret:
         old, new = (REDACTED if can_be_secret(value) else value for value in (old, new))
     else:
-        old, new = redact_field(path, old), redact_field(path, new)
+        old, new = (redact(path.steps, value) for value in (old, new))
     entry = owner_of(written, written_path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)

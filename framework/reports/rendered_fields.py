@@ -35,7 +35,7 @@ from framework.core.field_paths import (
     resolve,
     walk,
 )
-from framework.core.redaction import REDACTED, redact_field
+from framework.core.redaction import REDACTED, redact
 from framework.core.secret_patterns import can_be_secret
 from framework.kinds.namespace import build_namespace
 from framework.plan import Manifest
@@ -385,4 +385,4 @@ def _redact(field: _Field, secrets: set[str]) -> Any:
     """Redacts a value that comes from a secret setting, or that its own path marks as secret."""
     if secrets and can_be_secret(field.value):
         return REDACTED
-    return redact_field(field.path, field.value)
+    return redact(field.path.steps, field.value)

@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from framework.core.diagnostics import KeyPath
-from framework.core.field_paths import FieldPath
 from framework.core.redaction import (
     find_copied_secrets,
     find_secret_paths,
     find_secret_texts,
     is_secret,
     redact,
-    redact_field,
     redact_text,
     redact_within,
 )
@@ -164,7 +162,7 @@ CONTAINER = {"command": ["mysql"], "args": ["-h", "db", "-pplainpw99"]}
 def test_command_explains_its_arguments() -> None:
     shown = {"command": ["mysql"], "args": ["-h", "db", "-p[secret]"]}
     assert redact((), CONTAINER) == shown
-    assert redact_field(FieldPath(("spec", "containers", 0)), CONTAINER) == shown
+    assert redact(("spec", "containers", 0), CONTAINER) == shown
     assert find_secret_texts([CONTAINER]) == {"plainpw99"}
     assert list(find_secret_paths(CONTAINER)) == [("args", 2)]
     old = {"command": ["mysql"], "args": ["-h", "db", "-pother"]}

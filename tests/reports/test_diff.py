@@ -13,7 +13,7 @@ from framework.cli.compare import run_diff
 from framework.cli.main import build_parser
 from framework.core.errors import ConfigError, UnknownNameError, UsageError
 from framework.core.field_paths import FieldPath
-from framework.core.redaction import redact_field
+from framework.core.redaction import redact
 from framework.reports.comparison import Cause, ModelDifference, ObjectDifference
 from tests.reports.repository import FILES, Repository
 from tests.shipped import SHIPPED
@@ -320,7 +320,7 @@ def test_copy_of_a_secret_is_redacted_although_its_value_is_cut_or_escaped(
 
 def test_references_to_secrets_are_shown() -> None:
     shown = {"secretKeyRef": {"name": "hub", "optional": True}}
-    assert redact_field(FieldPath.parse("spec.env[HUB_TOKEN].valueFrom"), shown) == shown
+    assert redact(FieldPath.parse("spec.env[HUB_TOKEN].valueFrom").steps, shown) == shown
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.core.field_paths import MISSING, ROOT, FieldPath, match_items, walk
 from framework.core.kind_rules import SKIP_AWAIT
-from framework.core.redaction import redact_field
+from framework.core.redaction import redact
 from framework.kinds.kind import PROTECTED_EVERYWHERE
 from framework.kinds.naming import RESERVED_LABELS
 from framework.kinds.registry import find_kind
@@ -106,7 +106,7 @@ def find_differences(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
     kind = str(wanted["kind"])
     found = _compare(ROOT, rendered, wanted, FieldType(kind))
     return [
-        Difference(kind, path, redact_field(path, new), redact_field(path, old))
+        Difference(kind, path, redact(path.steps, new), redact(path.steps, old))
         for path, old, new in found
         if not (path.steps[:2] == ("metadata", "labels") and new is MISSING)
     ]
