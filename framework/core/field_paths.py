@@ -315,6 +315,11 @@ def get_at(obj: Any, concrete: Sequence[str | int], default: Any = MISSING) -> A
     return default if obj is MISSING else obj
 
 
+def is_leaf(value: Any) -> bool:
+    """Returns True for a single value, and for an empty mapping or list."""
+    return not isinstance(value, Mapping | list) or not value
+
+
 def without_nulls(value: Any) -> Any:
     """Returns nested mappings and lists without the keys whose value is null."""
     if isinstance(value, Mapping):

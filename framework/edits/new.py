@@ -85,13 +85,17 @@ class Draft:
 
 def check_name(root: Path, name: str) -> None:
     """Raises UsageError if the name is not valid for a model, or is taken."""
-    path = f"catalog/{name}.yaml"
-    if diagnostics := list(name_diagnostics(path, "model", name)):
-        message = diagnostics[0].message.replace("; rename it to", "; use")
-        raise UsageError(message.replace("; rename it", "; choose another name"))
-    for taken in (path, f"catalog/{name}.yml"):
+    check_syntax(name)
+    for taken in (f"catalog/{name}.yaml", f"catalog/{name}.yml"):
         if (root / taken).exists():
             raise UsageError(f"{taken} exists already; edit it, or choose another name")
+
+
+def check_syntax(name: str) -> None:
+    """Raises UsageError if the name is not valid for a model."""
+    if diagnostics := list(name_diagnostics(f"catalog/{name}.yaml", "model", name)):
+        message = diagnostics[0].message.replace("; rename it to", "; use")
+        raise UsageError(message.replace("; rename it", "; choose another name"))
 
 
 def check_profiles(root: Path, names: Sequence[str]) -> None:

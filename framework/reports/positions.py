@@ -15,13 +15,20 @@ from typing import Any
 from framework.catalog import Catalog, CatalogModel, load_catalog
 from framework.core.changes import Problem
 from framework.core.errors import FrameworkError
-from framework.core.field_paths import FieldPath, FieldPathError, get_at, name_path, resolve
+from framework.core.field_paths import (
+    FieldPath,
+    FieldPathError,
+    get_at,
+    is_leaf,
+    name_path,
+    resolve,
+)
 from framework.core.stack import Stack
 from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
-from framework.reports.rendered_fields import FieldExplainer, is_leaf, walk_tracked
+from framework.reports.rendered_fields import FieldExplainer, walk_tracked
 
 # Trying every setting of a model takes up to half a second. After this number of models, only the
 # settings that changed the same field of an earlier model are tried, which takes some hundredths.

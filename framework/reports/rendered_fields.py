@@ -30,6 +30,7 @@ from framework.core.field_paths import (
     ItemKey,
     Step,
     find_item,
+    is_leaf,
     name_items,
     name_path,
     resolve,
@@ -319,11 +320,6 @@ def _track_items(items: Sequence[Any], steps: Sequence[Step]) -> list[Step]:
     names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
     has_names = None not in names and len(set(names)) == len(names)
     return [ItemKey(str(name)) for name in names] if has_names else list(steps)
-
-
-def is_leaf(value: Any) -> bool:
-    """Returns True for a single value, and for an empty mapping or list."""
-    return not isinstance(value, Mapping | list) or not value
 
 
 def _find_differing(old: Any, new: Any, path: FieldPath = ROOT) -> Iterator[FieldPath]:

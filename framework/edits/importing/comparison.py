@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
-from framework.core.field_paths import MISSING, ROOT, FieldPath, match_items, walk
+from framework.core.field_paths import MISSING, ROOT, FieldPath, is_leaf, match_items, walk
 from framework.core.kind_rules import SKIP_AWAIT
 from framework.core.redaction import redact
 from framework.kinds.kind import PROTECTED_EVERYWHERE
@@ -56,7 +56,7 @@ class Difference:
             return self.fields
         if not isinstance(self.wanted, Mapping | list):
             return 1
-        return sum(1 for _, v in walk(self.wanted) if not isinstance(v, Mapping | list) or not v)
+        return sum(is_leaf(value) for _, value in walk(self.wanted))
 
 
 def without_generated(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,17 +84,10 @@ def _drop(metadata: dict[str, Any], key: str, names: frozenset[str]) -> None:
 
 def count_fields(obj: Mapping[str, Any]) -> int:
     """Returns the number of fields of a manifest with a value of their own, names not counted."""
-    return sum(1 for path in _leaves(obj) if not _is_identity(path))
-
-
-def _leaves(obj: Mapping[str, Any]) -> Iterator[FieldPath]:
-    for path, value in walk(obj):
-        if not isinstance(value, Mapping | list) or not value:
-            yield path
-
-
-def _is_identity(path: FieldPath) -> bool:
-    return any(path.steps[: len(known)] == known for known in _IDENTITY)
+    return sum(
+        is_leaf(value) and not any(path.steps[: len(known)] == known for known in _IDENTITY)
+        for path, value in walk(obj)
+    )
 
 
 def find_differences(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:

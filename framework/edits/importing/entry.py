@@ -221,11 +221,8 @@ def _render_block(key: str, value: Any, depth: int) -> list[str]:
     """Returns the lines of one key: on one line where it fits and nests only once."""
     indent = "  " * depth
     name = f"{indent}{render_key(key)}:"
-    if isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
-        below = "  " * (depth + 1)
-        header = "|" if value.endswith("\n") else "|-"
-        texts = value.removesuffix("\n").split("\n")
-        return [f"{name} {header}", *(f"{below}{text}" if text else "" for text in texts)]
+    if _is_block(value):
+        return _render_text(name, value, depth + 1)
     # Within single quotes, the backslash before `${` needs none of its own.
     quote = "'" if isinstance(value, str) and "\\" in value else ""
     inline = f"{name} {render_inline(value, quote)}"
@@ -234,6 +231,17 @@ def _render_block(key: str, value: Any, depth: int) -> list[str]:
     if isinstance(value, dict):
         return [name, *(line for k, v in value.items() for line in _render_block(k, v, depth + 1))]
     return [name, *(line for item in value for line in _render_item(item, depth + 1))]
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, str) and "\n" in value and bool(_BLOCK.fullmatch(value))
+
+
+def _render_text(head: str, text: str, depth: int) -> list[str]:
+    """Returns a text as a literal block."""
+    header = "|" if text.endswith("\n") else "|-"
+    lines = text.removesuffix("\n").split("\n")
+    return [f"{head} {header}", *(f"{'  ' * depth}{line}" if line else "" for line in lines)]
 
 
 def _fits(value: Any, inline: str) -> bool:
@@ -256,10 +264,6 @@ def _render_item(item: Any, depth: int) -> list[str]:
     indent = "  " * depth
     inline = f"{indent}- {render_inline(item)}"
     if not isinstance(item, dict) or not item or _fits(item, inline):
-        if isinstance(item, str) and "\n" in item and _BLOCK.fullmatch(item):
-            header = "|" if item.endswith("\n") else "|-"
-            texts = item.removesuffix("\n").split("\n")
-            return [f"{indent}- {header}", *(f"{indent}  {text}" if text else "" for text in texts)]
-        return [inline]
+        return _render_text(f"{indent}-", item, depth + 1) if _is_block(item) else [inline]
     lines = [line for key, value in item.items() for line in _render_block(key, value, depth + 1)]
     return [f"{indent}- {lines[0].lstrip()}", *lines[1:]]

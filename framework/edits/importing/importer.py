@@ -29,7 +29,8 @@ from framework.edits.importing.proof import Proof, open_loader, prove
 from framework.edits.importing.reading import read_settings
 from framework.edits.importing.translation import Translation, translate
 from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
-from framework.files import find_catalog, list_environments, name_diagnostics
+from framework.edits.new import check_syntax
+from framework.files import find_catalog, list_environments
 from framework.plan import ModelPlan
 from framework.plan.api_defaults import find_shape_errors
 from framework.settings.model import Model
@@ -138,9 +139,7 @@ def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Wor
     if pattern is not None:
         chosen = [workload for workload in workloads if fnmatchcase(workload.name, pattern)]
         if not chosen and len(workloads) == 1:
-            if problems := list(name_diagnostics(f"catalog/{pattern}.yaml", "model", pattern)):
-                message = problems[0].message.replace("; rename it to", "; use")
-                raise UsageError(message.replace("; rename it", "; choose another name"))
+            check_syntax(pattern)
             return {workloads[0]: pattern}
         if not chosen:
             raise UnknownNameError("Deployment", pattern, [w.name for w in workloads])

@@ -86,8 +86,12 @@ class Translation:
 
     def rename(self, what: str, before: Any, after: Any) -> None:
         """Records that a name changes."""
-        line = f"{what} {before} -> {after}"
-        if before != after and line not in self.renamed:
+        if before != after:
+            self.note(f"{what} {before} -> {after}")
+
+    def note(self, line: str) -> None:
+        """Adds a line to `renamed`, once."""
+        if line not in self.renamed:
             self.renamed.append(line)
 
     def rename_container(self, what: str, container: dict[str, Any], name: str) -> None:
@@ -101,12 +105,15 @@ def translate(workload: Workload, model: str) -> Translation:
     """Returns the objects of a workload with the names that they have as the model `model`."""
     result = Translation(workload, model)
     for source in (workload.deployment, *workload.companions):
-        result.renamed += [
-            f"{name} of {source} removed: the cluster has chosen it" for name in source.removed
-        ]
+        for name in source.removed:
+            result.note(f"{name} of {source} removed: the cluster has chosen it")
     _translate_deployment(result)
     for service in result.workload.find_all("Service"):
-        _take_service(result, service)
+        # Its name stays, because clients use it.
+        obj = deepcopy(service.object)
+        obj["metadata"].pop("namespace", None)
+        obj["spec"]["selector"] = {NAME_LABEL: model}
+        result.objects.append(obj)
     for kind in _SINGLE:
         _take_single(result, kind)
     _translate_ports(result)
@@ -200,7 +207,8 @@ def _take_single(result: Translation, kind: str) -> None:
         result.unexpressed[source] = "the model refers to it by name; it is not created with it"
         return
     obj = deepcopy(source.object)
-    if kind == "Ingress" and not _has_own_backends(obj, result):
+    services = {service.name for service in result.workload.find_all("Service")}
+    if kind == "Ingress" and not services.issuperset(backend_services(obj)):
         result.unexpressed[source] = "sends requests to other Services as well"
         return
     result.objects.append(obj)
@@ -214,19 +222,6 @@ def _take_single(result: Translation, kind: str) -> None:
         spec["podSelector"] = selector
     elif kind == "HorizontalPodAutoscaler":
         _translate_autoscaler(obj, result)
-
-
-def _take_service(result: Translation, source: Source) -> None:
-    """Translates a Service. Its name stays, because clients use it."""
-    obj = deepcopy(source.object)
-    obj["metadata"].pop("namespace", None)
-    obj["spec"]["selector"] = {NAME_LABEL: result.model}
-    result.objects.append(obj)
-
-
-def _has_own_backends(ingress: Mapping[str, Any], result: Translation) -> bool:
-    names = {source.name for source in result.workload.find_all("Service")}
-    return set(backend_services(ingress)) <= names
 
 
 def _backends(ingress: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -289,9 +284,7 @@ def _translate_subjects(obj: dict[str, Any], source: Source, result: Translation
         found = get_mapping(subject)
         if before and (found.get("kind"), found.get("namespace")) == ("ServiceAccount", before):
             del subject["namespace"]
-            line = f"Namespace {before} of the subjects of {source} removed: its own is used"
-            if line not in result.renamed:
-                result.renamed.append(line)
+            result.note(f"Namespace {before} of the subjects of {source} removed: its own is used")
 
 
 def _translate_ports(result: Translation) -> None:
@@ -477,9 +470,7 @@ def _share_labels(result: Translation) -> None:
             labels = (metadata or {}).get("labels") or {}
             for key in sorted(RESERVED_LABELS & labels.keys()):
                 del labels[key]
-                line = f"label {key} removed: the framework sets it"
-                if line not in result.renamed:
-                    result.renamed.append(line)
+                result.note(f"label {key} removed: the framework sets it")
     template = result.deployment["spec"]["template"].setdefault("metadata", {})
     template["labels"] = {
         **(template.get("labels") or {}),
