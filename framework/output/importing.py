@@ -66,10 +66,7 @@ def _render_model(
     if model.translation.kept:
         kept = [f"{source}: {reason}" for source, reason in model.translation.kept.items()]
         lines.append(_row("objects", "; ".join(kept)))
-    left_out = model.translation.unexpressed
-    lines += _render_remaining(proof, left_out)
-    lines += _render_differences("added", proof.added)
-    lines += _render_left_out(left_out, model.refused)
+    lines += _render_proof(proof)
     if model.secrets:
         names = list_names(model.secrets)
         lines.append(
@@ -90,31 +87,23 @@ def _render_overlay(overlay: Overlay) -> list[str]:
     proof = overlay.proof
     text = overlay.path if overlay.text else "as in the catalog"
     covered = f"{proof.by_setting} fields by settings, {proof.by_patch} by patch"
-    lines = [_row(overlay.environment, f"{text}   {covered}")]
-    lines += _render_remaining(proof, overlay.unexpressed)
-    lines += _render_differences("added", proof.added)
-    return lines + _render_left_out(overlay.unexpressed, overlay.refused)
+    return [_row(overlay.environment, f"{text}   {covered}"), *_render_proof(proof)]
 
 
-def _render_remaining(proof: Proof, left_out: Mapping[Source, str]) -> list[str]:
-    """Renders the fields that neither a setting nor a patch covers.
-
-    An object that is left out has a line with the reason, and needs no other.
-    """
-    kinds = {source.kind for source in left_out}
-    found = [d for d in proof.remaining if not (d.fields and d.kind in kinds)]
-    return _render_differences("differs", found)
-
-
-def _render_left_out(unexpressed: Mapping[Source, str], refused: Mapping[str, str]) -> list[str]:
-    """Renders the objects that are left out, and the settings that validation refuses."""
+def _render_proof(proof: Proof) -> list[str]:
+    """Renders the fields that differ, and the objects and settings that are left out."""
+    # An object that is left out has a line with the reason, and needs no other.
+    kinds = {source.kind for source in proof.left_out}
+    remaining = [d for d in proof.remaining if not (d.fields and d.kind in kinds)]
     lines = [
-        _row("left out", f"{source} ({source.position}): {reason}")
-        for source, reason in unexpressed.items()
+        *_render_differences("differs", remaining),
+        *_render_differences("added", proof.added),
     ]
+    for source, reason in proof.left_out.items():
+        lines.append(_row("left out", f"{source} ({source.position}): {reason}"))
     # A refused setting is missing in the entry. If a patch has not replaced it, the field is among
     # the differences too.
-    return lines + [_row("refused", f"{path}: {reason}") for path, reason in refused.items()]
+    return lines + [_row("refused", f"{path}: {reason}") for path, reason in proof.refused.items()]
 
 
 def _row(label: str, text: str) -> str:

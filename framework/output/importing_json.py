@@ -54,12 +54,12 @@ def _build_model(model: Imported, dry_run: DryRun | None) -> ImportedModel:
         profiles=model.profiles,
         renamed=tuple(translation.renamed),
         secrets=model.secrets,
-        proof=_build_proof(model.proof, translation.kept, translation.unexpressed, model.refused),
+        proof=_build_proof(model.proof, translation.kept),
         overlays=tuple(
             ImportedOverlay(
                 overlay.environment,
                 overlay.path if overlay.text else None,
-                _build_proof(overlay.proof, {}, overlay.unexpressed, overlay.refused),
+                _build_proof(overlay.proof, {}),
             )
             for overlay in model.overlays
         ),
@@ -67,12 +67,7 @@ def _build_model(model: Imported, dry_run: DryRun | None) -> ImportedModel:
     )
 
 
-def _build_proof(
-    proof: Proof,
-    kept: Mapping[Source, str],
-    left_out: Mapping[Source, str],
-    refused: Mapping[str, str],
-) -> ImportProof:
+def _build_proof(proof: Proof, kept: Mapping[Source, str]) -> ImportProof:
     return ImportProof(
         by_setting=proof.by_setting,
         by_patch=proof.by_patch,
@@ -81,8 +76,8 @@ def _build_proof(
         added_fields=_build_fields(proof.added),
         added_objects=tuple(proof.objects),
         objects=_build_objects(kept),
-        left_out=_build_objects(left_out),
-        refused=dict(refused),
+        left_out=_build_objects(proof.left_out),
+        refused=dict(proof.refused),
     )
 
 

@@ -680,7 +680,7 @@ def test_unnamed_port_of_another_container_gets_a_name(write: Write) -> None:
     )
     model = import_one(root, text)
     assert model.entry["sidecars"]["proxy"]["ports"] == {"public": 9000, "port-9": 9}
-    assert model.refused == {}
+    assert model.proof.refused == {}
 
 
 def test_autoscalers_follow_the_new_name_of_the_container(write: Write) -> None:

@@ -47,8 +47,7 @@ _FIRST = (
 class Overlay:
     """The file of a model in one environment. `text` is its content, "" if nothing differs.
 
-    `proof` compares the manifests of this environment with the model's objects in it. `refused` and
-    `unexpressed` have the settings and objects of this environment that are left out.
+    `proof` compares the manifests of this environment with the model's objects in it.
     """
 
     environment: str
@@ -56,8 +55,6 @@ class Overlay:
     text: str = ""
     proof: Proof = field(default_factory=Proof)
     errors: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-    unexpressed: Mapping[Source, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,8 +63,7 @@ class Imported:
 
     `text` is the content of `path`. `errors` has the reasons if no valid model can be made.
     `secrets` are the variables with a plain value that looks like a secret. `plan` has the rendered
-    objects, `wanted` all settings of the manifests, and `refused` the settings that validation
-    refuses, with the reasons.
+    objects, `wanted` all settings of the manifests.
     """
 
     name: str
@@ -82,7 +78,6 @@ class Imported:
     plan: ModelPlan | None = None
     wanted: Model | None = None
     overlays: list[Overlay] = field(default_factory=list)
-    refused: Mapping[str, str] = field(default_factory=dict)
     lines_without_profiles: int = 0
 
     @property
@@ -193,11 +188,9 @@ def _import_workload(
         return Imported(name, workload, Translation(workload, name), errors=(error,))
     translation = translate(workload, name)
     imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
-    wanted, refused = read_settings(translation, owner or find_owner(workload) or "")
-    imported.refused = refused
+    wanted = read_settings(translation, owner or find_owner(workload) or "")
     if wanted is None:
-        where = workload.deployment.position
-        imported.errors = tuple(f"{where}: {path} {reason}" for path, reason in refused.items())
+        imported.errors = translation.errors
         return imported
     imported.wanted = wanted
     write_entry(root, imported, profiles)

@@ -76,12 +76,10 @@ def _build_overlay(
         return overlay
     translation = translate(workload, model.name)
     owner = str(model.entry.get("owner") or (model.wanted.owner if model.wanted else ""))
-    wanted, refused = read_settings(translation, owner)
+    wanted = read_settings(translation, owner)
     if wanted is None:
-        where = workload.deployment.position
-        overlay.errors = tuple(f"{where}: {path} {reason}" for path, reason in refused.items())
+        overlay.errors = translation.errors
         return overlay
-    overlay.refused, overlay.unexpressed = refused, translation.unexpressed
     files = {**drafts, model.path: model.text}
     below = open_loader(root, files, environment).load_model(model.name)
     if below.model is None:

@@ -23,6 +23,7 @@ from framework.edits.importing.comparison import (
     without_generated,
 )
 from framework.edits.importing.containers import Settings
+from framework.edits.importing.manifests import Source
 from framework.edits.importing.translation import Translation
 from framework.plan import Manifest, ModelPlan
 from framework.plan.build import build_model, build_unpatched_model
@@ -38,7 +39,8 @@ class Proof:
 
     Every field of the manifests is counted once: covered by a setting, by a patch, or by neither
     (`remaining`). `added` are fields that only the rendered objects have, `objects` the rendered
-    objects that the manifests do not have.
+    objects that the manifests do not have. `left_out` has the objects of the manifests and
+    `refused` the settings that the entry does not have, each with the reason.
     """
 
     by_setting: int = 0
@@ -46,6 +48,8 @@ class Proof:
     remaining: list[Difference] = field(default_factory=list)
     added: list[Difference] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    left_out: Mapping[Source, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> int:
@@ -146,7 +150,7 @@ def compare(
 
     `reasons` has why a patch cannot set a field or what is below it.
     """
-    proof = Proof()
+    proof = Proof(left_out=translation.unexpressed, refused=translation.refused)
     for wanted in translation.objects:
         normal = without_generated(wanted)
         count = count_fields(normal)

@@ -26,11 +26,11 @@ _KIND_OF = {
 }
 
 
-def read_settings(translation: Translation, owner: str) -> tuple[Model | None, dict[str, str]]:
-    """Reads all settings of a model, without any profile or default.
+def read_settings(translation: Translation, owner: str) -> Model | None:
+    """Reads all settings of a model, without any profile or default; None if they are not valid.
 
-    Returns None for the model if they are not valid, and the refused settings with the reasons. The
-    objects that no setting can describe are moved or removed in `translation`.
+    In `translation`, it records the refused settings, and moves or removes the objects that no
+    setting can describe.
     """
     settings = _read_all(translation, owner)
     wanted, refused = build_settings(settings)
@@ -42,7 +42,8 @@ def read_settings(translation: Translation, owner: str) -> tuple[Model | None, d
     for path, reason in refused.items():
         if path[0] == "objects" and len(path) > 1:
             _drop_extra(translation, str(path[1]), reason)
-    return wanted, {".".join(map(str, path)): reason for path, reason in refused.items()}
+    translation.refused = {".".join(map(str, path)): reason for path, reason in refused.items()}
+    return wanted
 
 
 def _read_all(translation: Translation, owner: str) -> Settings:

@@ -48,6 +48,7 @@ class Translation:
     `scaling` is the setting `autoscaling` if a ScaledObject of `extra` sets the number of Pods.
     `dropped` has the kind, path and value of each field that the model must not have, () for a
     whole object. `container_names` has the new name of each renamed container by its old one.
+    `refused` has the settings that validation refuses, with the reasons.
     """
 
     workload: Workload
@@ -63,6 +64,7 @@ class Translation:
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     dropped: list[tuple[str, KeyPath, Any]] = field(default_factory=list)
     container_names: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -79,6 +81,12 @@ class Translation:
     def main(self) -> dict[str, Any]:
         """The container of the model."""
         return next(c for c in self.pod["containers"] if c["name"] == MODEL_CONTAINER)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The refused settings as lines, for a workload that no valid model can be made of."""
+        where = self.workload.deployment.position
+        return tuple(f"{where}: {path} {reason}" for path, reason in self.refused.items())
 
     def find(self, kind: str) -> dict[str, Any] | None:
         """Returns the object of a kind, None without one."""
