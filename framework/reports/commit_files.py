@@ -25,7 +25,7 @@ from framework.core.git import run_git, start_git
 # Everything that manifests are made from.
 CATALOG_PARTS = ("catalog", "environments")
 CODE = "framework"
-_PARTS = (*CATALOG_PARTS, CODE, "requirements.lock")
+PARTS = (*CATALOG_PARTS, CODE, "requirements.lock")
 _LINK, _SUBMODULE = "120000", "160000"
 # As many as Linux follows in one path (`MAXSYMLINKS`).
 _MAX_LINKS = 40
@@ -102,7 +102,7 @@ def list_commit_files(root: Path, commit: str) -> CommitFiles:
     """
     top, prefix = run_git(root, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
     files = CommitFiles(Path(top), prefix)
-    paths = [f"{prefix}{part}" for part in _PARTS]
+    paths = [f"{prefix}{part}" for part in PARTS]
     tree = _list_tree(Path(top), commit, paths)
     if any(blob.mode in (_LINK, _SUBMODULE) for blob in tree.values()):
         _Resolver(files, commit).add_parts()
@@ -159,7 +159,7 @@ class _Resolver:
 
     def add_parts(self) -> None:
         """Adds every file of the project to the list."""
-        for part in _PARTS:
+        for part in PARTS:
             self._add(part, [*filter(None, self._files.prefix.split("/")), part], frozenset())
 
     def _load(self, repository: Path, commit: str) -> dict[str, Node]:
@@ -260,17 +260,13 @@ class _Resolver:
         return self._load(repository, commit)
 
 
-def list_folder(folder: Path, path: str) -> Iterator[tuple[str, Path]]:
+def list_folder(
+    file: Path, path: str, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, Path]]:
     """Yields the files in a folder that the reader may read, through links, or the file itself.
 
-    `path` is written before the paths of the files.
+    `path` is written before the paths of the files. `above` are the folders that this one is in.
     """
-    yield from _list_folder(folder, path, frozenset())
-
-
-def _list_folder(
-    file: Path, path: str, above: frozenset[tuple[int, int]]
-) -> Iterator[tuple[str, Path]]:
     if not file.is_dir():
         if is_read(path) and (file.is_file() or file.is_symlink()):
             yield path, file
@@ -290,7 +286,7 @@ def _list_folder(
                 if is_read(below):
                     yield below, Path(entry.path)
             else:
-                yield from _list_folder(Path(entry.path), below, above | {identity})
+                yield from list_folder(Path(entry.path), below, above | {identity})
 
 
 def require_submodules(files: CommitFiles) -> None:

@@ -22,7 +22,6 @@ from framework.files import environment_path
 from framework.kube.object_diff import compare_objects
 from framework.plan.cache import PlanCache, compute_digests
 from framework.reports.causes import (
-    Identity,
     Objects,
     Target,
     Version,
@@ -397,8 +396,16 @@ def _compare_manifests(
         kind, name = identity
         if identity in old and identity in new:
             if not _is_same(old[identity], new[identity]):
-                fields = _compare_fields(identity, old[identity], new[identity], causes)
-                differences.append(ObjectDifference(kind, name, "changed", fields))
+                fields = [
+                    Difference(
+                        field.path,
+                        field.old,
+                        field.new,
+                        causes.get((identity, FieldPath.parse(field.path)), ()),
+                    )
+                    for field in compare_objects(old[identity], new[identity])
+                ]
+                differences.append(ObjectDifference(kind, name, "changed", tuple(fields)))
             continue
         change: ChangeKind = "added" if identity in new else "removed"
         own_causes = causes.get((identity, ROOT), ())
@@ -412,17 +419,3 @@ def _is_same(old: Any, new: Any) -> bool:
         return True
     old, new = normalize_quantities(old), normalize_quantities(new)
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
-
-
-def _compare_fields(
-    identity: Identity,
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    causes: Mapping[Target, tuple[Cause, ...]],
-) -> tuple[Difference, ...]:
-    differences = []
-    for field in compare_objects(old, new):
-        path = FieldPath.parse(field.path)
-        field_causes = causes.get((identity, path), ())
-        differences.append(Difference(field.path, field.old, field.new, field_causes))
-    return tuple(differences)

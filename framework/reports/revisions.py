@@ -17,7 +17,7 @@ from framework.core.errors import UsageError
 from framework.core.git import run_git, start_git
 from framework.reports.commit_files import (
     CATALOG_PARTS,
-    CODE,
+    PARTS,
     CommitFiles,
     list_commit_files,
     list_folder,
@@ -76,11 +76,7 @@ class Revision:
         that is not in the result has the same content on both sides. Errors: GitError,
         SubmoduleError.
         """
-        new = {
-            below: file
-            for part in (*CATALOG_PARTS, CODE, "requirements.lock")
-            for below, file in list_folder(self.root / part, part)
-        }
+        new = {below: file for part in PARTS for below, file in list_folder(self.root / part, part)}
         old, outside = self.files.blobs, self.files.outside
         changes = (old.keys() | outside.keys()) ^ new.keys()
         if changes - new.keys():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -173,19 +173,8 @@ def _import_workload(
     profiles: tuple[str, ...] | None,
     owner: str | None,
 ) -> Imported:
-    objects = (workload.deployment, *workload.companions)
-    if errors := [f"{s.position}: {s}: {e}" for s in objects for e in find_shape_errors(s.object)]:
-        return Imported(name, workload, Translation(workload, name), errors=tuple(errors))
-    if not workload.pod.get("containers"):
-        error = f"{workload.deployment.position}: the Deployment {workload.name} has no container"
-        return Imported(name, workload, Translation(workload, name), errors=(error,))
-    if nameless := [c for c in workload.pod["containers"] if not c.get("image")]:
-        error = (
-            f"{workload.deployment.position}: the container {nameless[0].get('name')} of "
-            f"{workload.name} has no image; a Kustomize patch is only a part: render it first, "
-            "with kustomize build"
-        )
-        return Imported(name, workload, Translation(workload, name), errors=(error,))
+    if errors := tuple(_find_faults(workload)):
+        return Imported(name, workload, Translation(workload, name), errors=errors)
     translation = translate(workload, name)
     imported = Imported(name, workload, translation, secrets=_find_secrets(workload))
     wanted = read_settings(translation, owner or find_owner(workload) or "")
@@ -195,6 +184,23 @@ def _import_workload(
     imported.wanted = wanted
     write_entry(root, imported, profiles)
     return imported
+
+
+def _find_faults(workload: Workload) -> Iterator[str]:
+    """Yields what makes it impossible to read settings from a workload."""
+    where, containers = workload.deployment.position, workload.pod.get("containers")
+    sources = (workload.deployment, *workload.companions)
+    shapes = [f"{s.position}: {s}: {e}" for s in sources for e in find_shape_errors(s.object)]
+    if shapes:
+        # The other checks need the right shapes.
+        yield from shapes
+    elif not containers:
+        yield f"{where}: the Deployment {workload.name} has no container"
+    elif nameless := [c for c in containers if not c.get("image")]:
+        yield (
+            f"{where}: the container {nameless[0].get('name')} of {workload.name} has no image; a "
+            "Kustomize patch is only a part: render it first, with kustomize build"
+        )
 
 
 def write_entry(
