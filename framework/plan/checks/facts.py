@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from framework.core.diagnostics import Code, Diagnostic, Position, distinct_diagnostics
@@ -60,9 +60,9 @@ class ModelFacts:
     """The facts that the checks over all models need of one model.
 
     `errors` are about this model alone; `reading_errors` is True where some of them were found
-    while its files were loaded. `needs` is what all its Pods request without an update, in
-    thousandths of a unit, and `need_positions` the settings that decide the largest part. `files`
-    are those that it is merged from. `repeats` has each value that equals the value of a lower
+    while its files were loaded. `needs` is what all its Pods request of each resource without an
+    update, in thousandths of a unit, with the setting that decides the largest part. `files` are
+    those that it is merged from. `repeats` has each value that equals the value of a lower
     layer, with the position of the lower one and the value as messages may show it.
     """
 
@@ -72,12 +72,11 @@ class ModelFacts:
     profiles: tuple[str, ...] = ()
     idle_overlay: Position | None = None
     disabled_at: Position | None = None
-    needs: Mapping[str, int] | None = None
-    need_positions: Mapping[str, Position] | None = None
+    needs: Mapping[str, tuple[int, Position]] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     files: tuple[str, ...] = ()
-    repeats: Mapping[Repeat, tuple[Position, str]] | None = None
+    repeats: Mapping[Repeat, tuple[Position, str]] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
 
 
@@ -167,7 +166,17 @@ def check_stack(
         errors += _find_useless_waivers(
             (waiver for model in models for waiver in model.waivers), folder
         )
-    usage = add_usages([_count_usage(model) for model in models], complete=not errors and complete)
+    usages = [
+        FileUsage(
+            files=dict.fromkeys(model.files, 1),
+            repeats=dict.fromkeys(model.repeats, 1),
+            below=model.repeats,
+            waivers=model.waivers,
+            complete=True,
+        )
+        for model in models
+    ]
+    usage = add_usages(usages, complete=not errors and complete)
     warnings = [warning for model in models for warning in model.warnings]
     if complete:
         warnings += [
@@ -219,41 +228,28 @@ def _find_overcommitment(
     """
     folder = f"environments/{environment.environment}/"
     for resource, capacity in sorted(environment.capacity.items()):
-        users = [model for model in models if _need(model, resource)]
-        users.sort(key=lambda model: (-_need(model, resource), model.name))
-        total = sum(_need(model, resource) for model in users)
-        if total <= capacity.amount or _need(users[0], resource) > capacity.amount:
+        users = [
+            (model.name, *model.needs[resource]) for model in models if resource in model.needs
+        ]
+        users.sort(key=lambda user: (-user[1], user[0]))
+        total = sum(amount for _, amount, _ in users)
+        if total <= capacity.amount or users[0][1] > capacity.amount:
             continue
+        shown = [
+            f"{name} {render_amount(amount, resource)} ({position.short})"
+            for name, amount, position in users[:_MAX_LISTED]
+        ]
+        if rest := users[_MAX_LISTED:]:
+            amount = render_amount(sum(amount for _, amount, _ in rest), resource)
+            shown.append(f"{len(rest)} more {amount}")
         message = (
             f"without any update, all models need {render_amount(total, resource)} {resource}, and "
             f"{capacity.setting} is {render_amount(capacity.amount, resource, down=True)} "
-            f"({capacity.position.short}): {_list_users(users, resource)}; expected fewer "
-            "replicas, smaller requests or more capacity"
+            f"({capacity.position.short}): {', '.join(shown)}; expected fewer replicas, smaller "
+            "requests or more capacity"
         )
-        causes = [_cause(model, resource) for model in users]
-        own = (cause for cause in causes if cause.path.startswith(folder))
+        own = (position for _, _, position in users if position.path.startswith(folder))
         yield next(own, capacity.position).diagnostic(Code.CAPACITY, message)
-
-
-def _need(model: ModelFacts, resource: str) -> int:
-    return (model.needs or {}).get(resource, 0)
-
-
-def _cause(model: ModelFacts, resource: str) -> Position:
-    return (model.need_positions or {})[resource]
-
-
-def _list_users(users: Sequence[ModelFacts], resource: str) -> str:
-    """Lists the largest users with the positions of their settings, and sums up the others."""
-    shown = [
-        f"{model.name} {render_amount(_need(model, resource), resource)} "
-        f"({_cause(model, resource).short})"
-        for model in users[:_MAX_LISTED]
-    ]
-    if rest := users[_MAX_LISTED:]:
-        amount = render_amount(sum(_need(model, resource) for model in rest), resource)
-        shown.append(f"{len(rest)} more {amount}")
-    return ", ".join(shown)
 
 
 def render_amount(thousandths: int, resource: str, *, down: bool = False) -> str:
@@ -311,12 +307,6 @@ def _find_useless_waivers(waivers: Iterable[WaiverFacts], folder: str) -> Iterat
         if not is_needed:
             message = f"the waiver of the rule {rule} has no effect: nothing breaks it; remove it"
             yield position.diagnostic(Code.WAIVER, message)
-
-
-def _count_usage(model: ModelFacts) -> FileUsage:
-    repeats = model.repeats or {}
-    files = dict.fromkeys(model.files, 1)
-    return FileUsage(files, dict.fromkeys(repeats, 1), repeats, model.waivers, complete=True)
 
 
 def add_usages(usages: Iterable[FileUsage], *, complete: bool) -> FileUsage:

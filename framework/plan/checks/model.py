@@ -86,14 +86,15 @@ def check_model(
     errors += find_conflicting_objects(tracks, plan)
     for track in tracks:
         errors = [redact_diagnostic(error, track.merged) for error in errors]
-    needs = resolve_needs(pods, catalog.environment.capacity)
     return ModelFacts(
         name=model.name,
         errors=(*loaded.diagnostics, *field_errors, *errors),
         reading_errors=bool(loaded.diagnostics),
         profiles=loaded.profiles,
-        needs=needs,
-        need_positions={resource: find_cause(pods, resource) for resource in needs},
+        needs={
+            resource: (amount, find_cause(pods, resource))
+            for resource, amount in resolve_needs(pods, catalog.environment.capacity).items()
+        },
         claims=list_claims(model, names),
         waivers=waivers,
         files=tuple(dict.fromkeys(layer.document.path for layer in model.merged.layers)),
