@@ -30,7 +30,7 @@ _APP_ARMOR_PROFILE = re.compile("(runtime/default|unconfined|localhost/.*)?")
 # The value is the name of the container that `kubectl logs` and `kubectl exec` use.
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _EXPECTED_PROFILE = 'expected "runtime/default", "unconfined"'
-_INTEGER = re.compile("0|-?[0-9]+")
+_COST = re.compile("0|-[0-9]+|[1-9][0-9]*")
 
 
 def find_ingress_errors(
@@ -71,16 +71,23 @@ def find_pod_errors(
     `containers` are the names of its containers. `has_node` is True if `nodeName` is set.
     """
     for name, value in annotations.items():
-        if name == _DELETION_COST and not _is_cost(value):
-            yield name, "is not a whole number of 32 bits; expected one such as 100"
+        if name == _DELETION_COST:
+            if not _COST.fullmatch(value) or not -(2**31) <= int(value) < 2**31:
+                yield name, "is not a whole number of 32 bits; expected one such as 100"
         elif name == _MIRROR and not has_node:
             yield name, "is set by the kubelet for its static Pods; remove it"
         elif name == _SECCOMP or name.startswith(_CONTAINER_SECCOMP):
             if not _SECCOMP_PROFILE.fullmatch(value):
                 yield name, f'is not a seccomp profile; {_EXPECTED_PROFILE} or "localhost/<path>"'
-        elif name.startswith(_APP_ARMOR) and not _APP_ARMOR_PROFILE.fullmatch(value):
-            yield name, f'is not an AppArmor profile; {_EXPECTED_PROFILE} or "localhost/<profile>"'
-    yield from _find_unknown_containers(annotations, containers)
+        elif name.startswith(_APP_ARMOR):
+            if not _APP_ARMOR_PROFILE.fullmatch(value):
+                message = (
+                    f'is not an AppArmor profile; {_EXPECTED_PROFILE} or "localhost/<profile>"'
+                )
+                yield name, message
+            if name.removeprefix(_APP_ARMOR) not in containers:
+                known = ", ".join(sorted(containers))
+                yield name, f"names no container of the Pod; expected one of {known}"
 
 
 def rename_containers(annotations: Annotations, names: Mapping[str, str]) -> dict[str, str]:
@@ -95,18 +102,6 @@ def rename_containers(annotations: Annotations, names: Mapping[str, str]) -> dic
                 name = prefix + names.get(container, container)
         renamed[name] = value
     return renamed
-
-
-def _find_unknown_containers(annotations: Annotations, names: Collection[str]) -> Iterator[Error]:
-    """Yields AppArmor annotations of containers that the Pod does not have."""
-    for name in annotations:
-        if name.startswith(_APP_ARMOR) and name.removeprefix(_APP_ARMOR) not in names:
-            yield name, f"names no container of the Pod; expected one of {', '.join(sorted(names))}"
-
-
-def _is_cost(text: str) -> bool:
-    starts = text == "0" or text[:1] == "-" or text[:1] in {*"123456789"}
-    return starts and bool(_INTEGER.fullmatch(text)) and -(2**31) <= int(text) < 2**31
 
 
 def _is_range(text: str) -> bool:

@@ -144,6 +144,16 @@ def every(*rules: Rule) -> Rule:
     return check
 
 
+def unique(field: str, key: str, what: str, hint: str = "") -> Rule:
+    """Returns the rule that no two items of a list have the same value under a key."""
+
+    def check(value: Object, show: Show) -> Iterator[SettingDiagnostic]:
+        named = [(i, item[key]) for i, item in enumerate(items(value, field)) if item.get(key)]
+        yield from find_duplicates([((field, i, key), name) for i, name in named], what, show, hint)
+
+    return check
+
+
 def find_duplicates(
     values: Iterable[tuple[KeyPath, Any]], what: str, show: Show, hint: str = ""
 ) -> Iterator[SettingDiagnostic]:

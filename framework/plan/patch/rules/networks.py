@@ -14,11 +14,11 @@ from framework.plan.patch.rules.base import (
     broken,
     every,
     excludes,
-    find_duplicates,
     items,
     mapping,
     needs,
     needs_one_of,
+    unique,
 )
 from framework.plan.patch.rules.fields import OBJECT_NAME, ONE_OF
 
@@ -48,7 +48,13 @@ def _check_service(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
         yield from _check_external_name(spec, show)
     else:
         yield from _check_addresses(spec, kind, show)
-    yield from _check_ports(spec, show)
+    ports = items(spec, "ports")
+    for index, port in enumerate(ports):
+        if len(ports) > 1 and not port.get("name"):
+            message = "has no name; expected one where there are several ports"
+            yield broken(("ports", index), message)
+        if port.get("nodePort") and kind == "ClusterIP":
+            yield broken(("ports", index, "nodePort"), "needs type: NodePort or LoadBalancer")
 
 
 def _check_service_annotations(service: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -86,20 +92,6 @@ def _check_addresses(spec: Object, kind: str, show: Show) -> Iterator[SettingDia
     families = items(spec, "ipFamilies")
     if len(families) == 2 and spec.get("ipFamilyPolicy", "SingleStack") == "SingleStack":
         yield broken(("ipFamilies",), "has two families; expected one, or another ipFamilyPolicy")
-
-
-def _check_ports(spec: Object, show: Show) -> Iterator[SettingDiagnostic]:
-    ports = items(spec, "ports")
-    names = [(("ports", i, "name"), port["name"]) for i, port in enumerate(ports)
-             if port.get("name")]  # fmt: skip
-    yield from find_duplicates(names, "port", show, "; entries are merged by their number")
-    for index, port in enumerate(ports):
-        if len(ports) > 1 and not port.get("name"):
-            yield broken(
-                ("ports", index), "has no name; expected one where there are several ports"
-            )
-        if port.get("nodePort") and spec.get("type", "ClusterIP") == "ClusterIP":
-            yield broken(("ports", index, "nodePort"), "needs type: NodePort or LoadBalancer")
 
 
 def _check_ingress_class(ingress: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -194,5 +186,7 @@ RULES: dict[str, Rule] = {
     "NetworkPolicyPort": _check_policy_port,
     "Service": _check_service_annotations,
     "ServiceBackendPort": excludes("name", "number"),
-    "ServiceSpec": _check_service,
+    "ServiceSpec": every(
+        _check_service, unique("ports", "name", "port", "; entries are merged by their number")
+    ),
 }

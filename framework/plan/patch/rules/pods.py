@@ -14,12 +14,12 @@ from framework.plan.patch.rules.base import (
     broken,
     every,
     excludes,
-    find_duplicates,
     items,
     mapping,
     needs,
     needs_one_of,
     only_with,
+    unique,
 )
 from framework.plan.patch.rules.fields import NOT_EMPTY, ONE_OF
 
@@ -54,7 +54,8 @@ def _check_pod(pod: Object, show: Show) -> Iterator[SettingDiagnostic]:
         if path[0] == "containers" and name in first:
             yield broken(path, f"is {show(path, name)}, which an init container has too")
     yield from _check_host(pod, show)
-    yield from _check_dns(pod)
+    if pod.get("dnsPolicy") == "None" and not mapping(pod, "dnsConfig").get("nameservers"):
+        yield broken(("dnsPolicy",), "is None, which needs dnsConfig.nameservers")
     yield from _check_system(pod)
     for path, container in _containers(pod):
         yield from _check_references(pod, path, container, show)
@@ -102,11 +103,6 @@ def _runs_on_host(pod: Object) -> bool:
     return any(
         mapping(part, "securityContext", "windowsOptions").get("hostProcess") for part in parts
     )
-
-
-def _check_dns(pod: Object) -> Iterator[SettingDiagnostic]:
-    if pod.get("dnsPolicy") == "None" and not mapping(pod, "dnsConfig").get("nameservers"):
-        yield broken(("dnsPolicy",), "is None, which needs dnsConfig.nameservers")
 
 
 def _check_system(pod: Object) -> Iterator[SettingDiagnostic]:
@@ -198,12 +194,8 @@ def _check_container(container: Object, show: Show) -> Iterator[SettingDiagnosti
         if name in container and container[name] is not None:
             for problem in needs_one_of(*ONE_OF["Probe"])(container[name], show):
                 yield problem._replace(path=(name, *problem.path))
-    ports = [(("ports", i, "name"), p["name"]) for i, p in enumerate(items(container, "ports"))
-             if p.get("name")]  # fmt: skip
-    yield from find_duplicates(ports, "port", show)
     if container.get("restartPolicyRules") and container.get("restartPolicy") is None:
         yield broken(("restartPolicyRules",), "needs a restartPolicy with it")
-    yield from _check_mounts(container, show)
 
 
 def _check_mounts(container: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -219,8 +211,6 @@ def _check_mounts(container: Object, show: Show) -> Iterator[SettingDiagnostic]:
             if mount["name"] == device["name"] or mount["mountPath"] == device["devicePath"]:
                 message = f"is the same volume or path as that of {mount['mountPath']}"
                 yield broken(("volumeDevices", index), message)
-    names = [(("volumeDevices", i, "name"), device["name"]) for i, device in enumerate(devices)]
-    yield from find_duplicates(names, "device", show)
 
 
 def _check_mount(mount: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -269,16 +259,15 @@ def _check_windows(options: Object, show: Show) -> Iterator[SettingDiagnostic]:
             yield broken((name,), f"is {show((name,), value)}; expected text that is not empty")
 
 
-def _check_sysctls(context: Object, show: Show) -> Iterator[SettingDiagnostic]:
-    names = [(("sysctls", i, "name"), item["name"]) for i, item in
-             enumerate(items(context, "sysctls"))]  # fmt: skip
-    yield from find_duplicates(names, "sysctl", show)
-
-
 RULES: dict[str, Rule] = {
     "AppArmorProfile": every(_check_profile, only_with("type", "Localhost", "localhostProfile")),
     "ConfigMapEnvSource": needs("name"),
-    "Container": _check_container,
+    "Container": every(
+        _check_container,
+        _check_mounts,
+        unique("ports", "name", "port"),
+        unique("volumeDevices", "name", "device"),
+    ),
     "ContainerRestartRule": needs("exitCodes"),
     "EnvFromSource": needs_one_of(*ONE_OF["EnvFromSource"]),
     "EnvVarSource": needs_one_of(*ONE_OF["EnvVarSource"]),
@@ -286,7 +275,7 @@ RULES: dict[str, Rule] = {
     "LifecycleHandler": needs_one_of(*ONE_OF["LifecycleHandler"]),
     "PodDNSConfigOption": needs("name"),
     "PodResourceClaim": needs_one_of(*ONE_OF["PodResourceClaim"]),
-    "PodSecurityContext": _check_sysctls,
+    "PodSecurityContext": unique("sysctls", "name", "sysctl"),
     "PodSpec": _check_pod,
     "PodTemplateSpec": _check_annotations,
     "ResourceClaim": needs("name"),

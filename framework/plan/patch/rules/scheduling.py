@@ -9,23 +9,15 @@ from framework.plan.patch.rules.base import Object, Rule, Show, broken, items
 from framework.plan.patch.rules.fields import LABEL_KEY, LABEL_VALUE
 
 
-def _check_node_requirement(requirement: Object, show: Show) -> Iterator[SettingDiagnostic]:
-    yield from _check_operator(requirement)
-    operator, values = requirement["operator"], requirement.get("values") or ()
-    if operator in ("Gt", "Lt") and len(values) != 1:
-        yield broken((), f'has {len(values)} values; expected one with operator "{operator}"')
-
-
-def _check_label_requirement(requirement: Object, show: Show) -> Iterator[SettingDiagnostic]:
-    yield from _check_operator(requirement)
-
-
-def _check_operator(requirement: Object) -> Iterator[SettingDiagnostic]:
+def _check_operator(requirement: Object, show: Show) -> Iterator[SettingDiagnostic]:
     operator, values = requirement["operator"], requirement.get("values") or ()
     if operator in ("In", "NotIn") and not values:
         yield broken((), f'has no values; expected one or more with operator "{operator}"')
     if operator in ("Exists", "DoesNotExist") and values:
         yield broken(("values",), f'is not allowed with operator "{operator}"; remove it')
+    # Only the labels of nodes are compared as numbers.
+    if operator in ("Gt", "Lt") and len(values) != 1:
+        yield broken((), f'has {len(values)} values; expected one with operator "{operator}"')
 
 
 def _check_node_term(term: Object, show: Show) -> Iterator[SettingDiagnostic]:
@@ -109,9 +101,9 @@ def _list_selected(selector: Object) -> Iterator[str]:
 
 
 RULES: dict[str, Rule] = {
-    "LabelSelectorRequirement": _check_label_requirement,
+    "LabelSelectorRequirement": _check_operator,
     "NodeSelector": _check_node_selector,
-    "NodeSelectorRequirement": _check_node_requirement,
+    "NodeSelectorRequirement": _check_operator,
     "NodeSelectorTerm": _check_node_term,
     "PodAffinityTerm": _check_pod_term,
     "Toleration": _check_toleration,
