@@ -148,57 +148,54 @@ def _list_of_pod(pod: Mapping[str, Any], path: FieldPath, namespace: str) -> Ite
 def _list_of_container(
     container: Mapping[str, Any], path: FieldPath, namespace: str
 ) -> Iterator[Reference]:
-    effect = "its Pods do not start"
     variables = mappings_in(container, "env")
     names = name_items(path.child("env"), variables)
     for name, variable in zip(names, variables, strict=True):
         for source, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
             named = mapping_in(mapping_in(variable, "valueFrom"), source)
             field = path.child("env").child(name).child("valueFrom").child(source)
-            yield from _list_of_source(named, kind, namespace, field, effect)
+            yield from _list_of_source(named, kind, namespace, field)
     for index, variable in enumerate(mappings_in(container, "envFrom")):
         for source, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
             named, field = mapping_in(variable, source), path.child("envFrom").child(index)
-            yield from _list_of_source(named, kind, namespace, field.child(source), effect)
+            yield from _list_of_source(named, kind, namespace, field.child(source))
 
 
 def _list_of_volume(
     volume: Mapping[str, Any], path: FieldPath, namespace: str
 ) -> Iterator[Reference]:
-    effect = "its Pods do not start"
     for source, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
         field = path.child(source)
-        yield from _list_of_source(mapping_in(volume, source), kind, namespace, field, effect)
+        yield from _list_of_source(mapping_in(volume, source), kind, namespace, field)
     projected = path.child("projected").child("sources")
     for index, item in enumerate(mappings_in(mapping_in(volume, "projected"), "sources")):
         for source, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
             field = projected.child(index).child(source)
-            yield from _list_of_source(mapping_in(item, source), kind, namespace, field, effect)
+            yield from _list_of_source(mapping_in(item, source), kind, namespace, field)
     claim = str(mapping_in(volume, "persistentVolumeClaim").get("claimName") or "")
     field = path.child("persistentVolumeClaim").child("claimName")
     unplaced = "its Pods are not scheduled"
     yield Reference(_CORE, "PersistentVolumeClaim", namespace, claim, str(field), unplaced)
     secret = mapping_in(mapping_in(volume, "csi"), "nodePublishSecretRef")
     field = path.child("csi").child("nodePublishSecretRef")
-    yield from _list_of_source(secret, "Secret", namespace, field, effect)
+    yield from _list_of_source(secret, "Secret", namespace, field)
     template = mapping_in(mapping_in(volume, "ephemeral"), "volumeClaimTemplate")
     below = path.child("ephemeral").child("volumeClaimTemplate").child("spec")
     yield from _list_of_claim(mapping_in(template, "spec"), below)
 
 
 def _list_of_source(
-    source: Mapping[str, Any], kind: str, namespace: str, path: FieldPath, effect: str
+    source: Mapping[str, Any], kind: str, namespace: str, path: FieldPath
 ) -> Iterator[Reference]:
     """Yields a reference for a Secret or a ConfigMap, and one for each of its keys."""
     if not source or source.get("optional") is True:
         return
     name_field = "secretName" if "secretName" in source else "name"
-    name, field = str(source.get(name_field) or ""), str(path.child(name_field))
-    yield Reference(_CORE, kind, namespace, name, field, effect)
-    if key := source.get("key"):
-        field = str(path.child("key"))
-        yield Reference(_CORE, kind, namespace, name, field, effect, key=str(key))
+    keys = {path.child(name_field): ""}
+    if source.get("key"):
+        keys[path.child("key")] = str(source["key"])
     for index, item in enumerate(mappings_in(source, "items")):
-        field = str(path.child("items").child(index).child("key"))
-        key = str(item.get("key") or "")
-        yield Reference(_CORE, kind, namespace, name, field, effect, key=key)
+        keys[path.child("items").child(index).child("key")] = str(item.get("key") or "")
+    for field, key in keys.items():
+        name, effect = str(source.get(name_field) or ""), "its Pods do not start"
+        yield Reference(_CORE, kind, namespace, name, str(field), effect, key=key)
