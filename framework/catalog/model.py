@@ -41,11 +41,13 @@ class CatalogModel:
         """The labels by which `MODEL=label=value` selects: the model's own, and `owner`."""
         return {"owner": self.settings.owner, **self.settings.labels}
 
-    def of_track(self, track: str) -> tuple[Model, Merged]:
-        """Returns the settings of "stable" or "canary", which are equal without a candidate."""
-        if track == "canary" and self.candidate and self.candidate_merged:
-            return self.candidate, self.candidate_merged
-        return self.settings, self.merged
+    @property
+    def tracks(self) -> Mapping[str, tuple[Model, Merged]]:
+        """The settings of the "stable" track, and of the "canary" if the model has one."""
+        tracks = {"stable": (self.settings, self.merged)}
+        if self.candidate and self.candidate_merged:
+            tracks["canary"] = (self.candidate, self.candidate_merged)
+        return tracks
 
     def sets_itself(self, path: KeyPath, merged: Merged | None = None) -> bool:
         """Returns True where a file of this model alone, or `--set`, gives a setting its value.
@@ -69,6 +71,11 @@ class CatalogModel:
         parent, this is the first key of the model's own file.
         """
         return (merged or self.merged).origin(path) or self.merged.start_of(self.home)
+
+    def locate(self, path: KeyPath, merged: Merged, *, at_key: bool) -> tuple[Position, ...]:
+        """Returns the position of a value; for `at_key`, those of its key in each layer with it."""
+        positions = merged.key_positions(path) if at_key else ()
+        return positions or (self.position(path, merged),)
 
 
 @dataclass(frozen=True, eq=False)

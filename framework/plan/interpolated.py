@@ -22,12 +22,9 @@ from framework.settings.model import Model
 
 def write_numbers_as_text(model: CatalogModel) -> CatalogModel:
     """Returns the model with these numbers as text."""
-    settings, merged = _write_in_track(model.settings, model.merged)
-    candidate, candidate_merged = model.candidate, model.candidate_merged
-    if candidate and candidate_merged:
-        candidate, candidate_merged = _write_in_track(candidate, candidate_merged)
-    if settings is model.settings and candidate is model.candidate:
-        return model
+    tracks = {name: _write_in_track(*track) for name, track in model.tracks.items()}
+    settings, merged = tracks["stable"]
+    candidate, candidate_merged = tracks.get("canary", (model.candidate, model.candidate_merged))
     return replace(
         model,
         settings=settings,

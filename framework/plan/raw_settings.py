@@ -5,15 +5,15 @@ They are checked as patches are: against the fields of the API, and by its rules
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from framework.catalog import CatalogModel
-from framework.core.diagnostics import Diagnostic, KeyPath, SettingDiagnostic
+from framework.core.diagnostics import Diagnostic, KeyPath
 from framework.core.field_paths import FieldPath
 from framework.layers import Merged
 from framework.plan.patch.field_checks import find_definition_diagnostics
@@ -23,9 +23,21 @@ from framework.settings.values import Definition
 
 def find_raw_diagnostics(model: CatalogModel) -> Iterator[Diagnostic]:
     """Yields an error for each value in these settings that the API server would refuse."""
-    yield from _find_in_track(model, model.settings, model.merged)
-    if model.candidate and model.candidate_merged:
-        yield from _find_in_track(model, model.candidate, model.candidate_merged)
+    for settings, merged in model.tracks.values():
+        for at, definition, value in list_raw_settings(settings):
+
+            def show_value(
+                path: KeyPath, child: Any, at: KeyPath = at, merged: Merged = merged
+            ) -> str:
+                return show_in(merged, (*at, *path), child)
+
+            for problem in find_definition_diagnostics(definition, value, show_value):
+                path = (*at, *problem.path)
+                message = f"{FieldPath(path)} {problem.message}"
+                redacted = merged.is_secret(path)
+                for position in model.locate(path, merged, at_key=problem.at_key):
+                    found = position.diagnostic(problem.code, message, model.name)
+                    yield redact_diagnostic(replace(found, redacted=redacted), merged)
 
 
 def list_raw_settings(
@@ -47,7 +59,7 @@ def _list_in_value(
     if isinstance(value, BaseModel):
         yield from list_raw_settings(value, at)
     elif isinstance(value, Mapping):
-        # See `_definition` for the "*".
+        # See `_find_mark` for the "*".
         named = definition.startswith("*")
         if definition and not named:
             yield at, definition, value
@@ -63,54 +75,21 @@ def _list_in_value(
 def _describe_fields(settings_type: type[BaseModel]) -> dict[str, tuple[str, str]]:
     """Returns the key in YAML and the definition of each field, by its name."""
     return {
-        name: (field.alias or name, _definition(settings_type, name))
+        # pydantic moves the marks of a plain Annotated field from its type to the field.
+        name: (field.alias or name, _find_mark((*field.metadata, field.annotation)))
         for name, field in settings_type.model_fields.items()
     }
 
 
-def _definition(settings_type: type[BaseModel], name: str) -> str:
+def _find_mark(parts: Iterable[Any], prefix: str = "") -> str:
     """Returns the name of the Kubernetes definition that a setting has the form of, else "".
 
     For example, `scheduling.affinity` has the form of `Affinity`. The result begins with "*" if the
     setting maps names to values of that form, as `autoscaling.metrics` does.
     """
-    field = settings_type.model_fields[name]
-    marks = [mark.name for mark in field.metadata if isinstance(mark, Definition)]
-    if marks:
-        return marks[0]
-    return _find_mark(field.annotation, "")
-
-
-def _find_mark(annotation: Any, prefix: str) -> str:
-    for argument in get_args(annotation):
-        if isinstance(argument, Definition):
-            return f"{prefix}{argument.name}"
-        nested = "*" if getattr(annotation, "__origin__", None) is dict else prefix
-        if found := _find_mark(argument, nested):
+    for part in parts:
+        if isinstance(part, Definition):
+            return f"{prefix}{part.name}"
+        if found := _find_mark(get_args(part), "*" if get_origin(part) is dict else prefix):
             return found
     return ""
-
-
-def _find_in_track(
-    model: CatalogModel, settings: BaseModel, merged: Merged
-) -> Iterator[Diagnostic]:
-    for at, definition, value in list_raw_settings(settings):
-
-        def show_value(path: KeyPath, child: Any, at: KeyPath = at) -> str:
-            return show_in(merged, (*at, *path), child)
-
-        for problem in find_definition_diagnostics(definition, value, show_value):
-            for diagnostic in _locate(model, merged, at, problem):
-                yield redact_diagnostic(diagnostic, merged)
-
-
-def _locate(
-    model: CatalogModel, merged: Merged, at: KeyPath, problem: SettingDiagnostic
-) -> Iterator[Diagnostic]:
-    """Yields a diagnostic at the value; for a wrong key, one at the key in each layer with it."""
-    path = (*at, *problem.path)
-    positions = merged.key_positions(path) if problem.at_key else ()
-    message = f"{FieldPath(path)} {problem.message}"
-    for position in positions or (model.position(path, merged),):
-        diagnostic = position.diagnostic(problem.code, message, model.name)
-        yield replace(diagnostic, redacted=merged.is_secret(path))

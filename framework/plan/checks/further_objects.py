@@ -14,12 +14,12 @@ from typing import Any
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Code, Diagnostic, KeyPath, SettingDiagnostic
 from framework.core.field_paths import FieldPath
-from framework.core.redaction import REDACTED, is_secret
 from framework.core.suggestions import suggest
 from framework.kinds.kind import Manifest, written_metadata
 from framework.kinds.naming import RESERVED_LABELS
 from framework.kinds.objects import is_cluster_scoped
 from framework.kube.objects import group_of
+from framework.layers import Merged
 from framework.plan.manifest import ModelPlan
 from framework.plan.patch.field_checks import find_definition_diagnostics
 from framework.plan.patch.field_types import (
@@ -60,24 +60,12 @@ def find_further_object_errors(
         problems = [*_find_kind(content, environment)]
         if not problems:
             problems += _find_metadata(content, manifest, environment)
-            problems += _find_fields(content, _Shown(model, key))
+            problems += _find_fields(content, key, model.merged)
         for problem in problems:
             path: KeyPath = ("objects", key, *problem.path)
             code = problem.code if problem.code is Code.POLICY else Code.BAD_OBJECT
-            positions = model.merged.key_positions(path) if problem.at_key else ()
-            for position in positions or (model.position(path),):
+            for position in model.locate(path, model.merged, at_key=problem.at_key):
                 yield position.diagnostic(code, f"{FieldPath(path)} {problem.message}", model.name)
-
-
-class _Shown:
-    """Renders values of one object for messages: REDACTED where they may be secret."""
-
-    def __init__(self, model: CatalogModel, key: str) -> None:
-        self._merged, self._path = model.merged, ("objects", key)
-
-    def __call__(self, at: KeyPath, value: Any) -> str:
-        path: KeyPath = (*self._path, *at)
-        return REDACTED if is_secret(path, value) else show_in(self._merged, path, value)
 
 
 def _find_kind(content: Mapping[str, Any], environment: Environment) -> Iterator[SettingDiagnostic]:
@@ -146,16 +134,18 @@ def _find_name(manifest: Manifest, namespace: str) -> Iterator[SettingDiagnostic
         yield SettingDiagnostic(("metadata", "name"), message)
 
 
-def _find_fields(content: Mapping[str, Any], shown: _Shown) -> Iterator[SettingDiagnostic]:
+def _find_fields(
+    content: Mapping[str, Any], key: str, merged: Merged
+) -> Iterator[SettingDiagnostic]:
     """Yields the fields that do not exist, are missing, or have a value that the server refuses."""
+    definition, value = "ObjectMeta", content.get("metadata", {})
+    below: KeyPath = ("metadata",)
     if content["kind"] in list_kinds(content["apiVersion"]):
-        fields = {key: value for key, value in content.items() if key != "status"}
-        yield from find_definition_diagnostics(content["kind"], fields, shown)
-        return
-    metadata = content.get("metadata", {})
-    for problem in find_definition_diagnostics(
-        "ObjectMeta",
-        metadata,
-        lambda at, value: shown(("metadata", *at), value),
-    ):
-        yield problem._replace(path=("metadata", *problem.path))
+        definition, below = content["kind"], ()
+        value = {name: field for name, field in content.items() if name != "status"}
+
+    def show_value(at: KeyPath, field: Any) -> str:
+        return show_in(merged, ("objects", key, *below, *at), field)
+
+    for problem in find_definition_diagnostics(definition, value, show_value):
+        yield problem._replace(path=(*below, *problem.path))

@@ -114,7 +114,7 @@ def _position_of_node_port(model: CatalogModel, manifest: Manifest, number: int)
 
 def _position_of(model: CatalogModel, manifest: Manifest) -> Position:
     """Returns the position of the setting that names an object, else the model's own file."""
-    _, merged = model.of_track(manifest.track)
+    _, merged = model.tracks[manifest.track]
     setting = _setting_of(model, manifest)
     for path in ((*setting, "name"), setting if manifest.part else ()):
         if path and (position := merged.origin(path)):

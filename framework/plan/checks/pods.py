@@ -191,7 +191,7 @@ def list_tracks(model: CatalogModel, plan: ModelPlan) -> tuple[RenderedTrack, ..
     deployments = {m.name: m.object for m in plan.manifests if m.kind == "Deployment"}
     tracks = []
     for track in plan.tracks:
-        settings, merged = model.of_track(track.track)
+        settings, merged = model.tracks[track.track]
         decides = replica_range(settings).most_setting
         tracks.append(
             RenderedTrack(

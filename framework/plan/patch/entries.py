@@ -52,12 +52,10 @@ class Patch:
         path: KeyPath = ("patch", self.key, *problem.path)
         separator = "" if problem.message.startswith(":") else " "
         message = f"{FieldPath(path)}{separator}{problem.message}"
-        positions = self.merged.key_positions(path) if problem.at_key else ()
-        if not positions:
-            positions = (self.model.position(path, self.merged),)
-        for position in positions:
+        redacted = is_secret(*name_items(self.content, problem.path))
+        for position in self.model.locate(path, self.merged, at_key=problem.at_key):
             diagnostic = position.diagnostic(Code.BAD_PATCH, message, self.model.name)
-            yield replace(diagnostic, redacted=is_secret(*name_items(self.content, problem.path)))
+            yield replace(diagnostic, redacted=redacted)
 
     def show(self, at: KeyPath, value: Any) -> str:
         """Renders a value of the patch for a message: REDACTED where it may be secret."""
@@ -69,8 +67,8 @@ class Patch:
     def key_diagnostic(self, message: str) -> Diagnostic:
         """Returns a diagnostic at the key of the entry, such as `Deployment`."""
         path: KeyPath = ("patch", self.key)
-        positions = (*self.merged.key_positions(path), self.model.position(path, self.merged))
-        return positions[0].diagnostic(Code.BAD_PATCH, message, self.model.name)
+        position, *_ = self.model.locate(path, self.merged, at_key=True)
+        return position.diagnostic(Code.BAD_PATCH, message, self.model.name)
 
 
 def name_items(content: Any, at: KeyPath) -> tuple[KeyPath, Any]:
@@ -116,18 +114,14 @@ def list_parts(manifest: Manifest, plan: ModelPlan) -> tuple[str, ...]:
 def list_track_patches(model: CatalogModel, track: Track) -> list[Patch]:
     """Returns the patches in a track's settings; sorted, so `Deployment` is applied before
     `Deployment/canary`, which may override it."""
-    settings, merged = model.of_track(track)
+    settings, merged = model.tracks[track]
     return [Patch(key, content, merged, model) for key, content in sorted(settings.patch.items())]
 
 
 def find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
     """Yields a diagnostic for each entry of `patch` that matches no object of the model."""
-    kinds: dict[str, list[Manifest]] = {}
-    for manifest in plan.manifests:
-        if not manifest.object_key:
-            kinds.setdefault(manifest.kind, []).append(manifest)
     for patch in list_track_patches(model, "stable"):
-        if message := _refuse_key(patch, kinds, plan):
+        if message := _refuse_key(patch, plan):
             yield patch.key_diagnostic(message)
     if model.candidate is None:
         return
@@ -135,7 +129,7 @@ def find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagn
         # The candidate inherits the patches of the model. Only what it changes is checked here.
         if patch.content == model.settings.patch.get(patch.key):
             continue
-        if message := _refuse_key(patch, kinds, plan):
+        if message := _refuse_key(patch, plan):
             yield patch.key_diagnostic(message)
         elif not patch.per_track:
             yield patch.key_diagnostic(
@@ -147,11 +141,8 @@ def find_key_diagnostics(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagn
             )
 
 
-def _refuse_key(patch: Patch, kinds: Mapping[str, list[Manifest]], plan: ModelPlan) -> str:
-    """Returns why an entry matches no object of the model, "" where it matches one.
-
-    `kinds` has the objects of each kind.
-    """
+def _refuse_key(patch: Patch, plan: ModelPlan) -> str:
+    """Returns why an entry matches no object of the model, "" where it matches one."""
     known = find_kind(patch.kind)
     if known is None or (known.per_track and patch.part not in ("", *_TRACKS)):
         names = [kind.name for kind in KINDS]
@@ -160,7 +151,7 @@ def _refuse_key(patch: Patch, kinds: Mapping[str, list[Manifest]], plan: ModelPl
         hint = did_you_mean(patch.key, for_tracks if slash else names) or did_you_mean(kind, names)
         hint = hint or f"expected one of {', '.join(names)}"
         return f'"{patch.key}" is not a kind of object that a model can have; {hint}'
-    objects = kinds.get(patch.kind, [])
+    objects = [m for m in plan.manifests if m.kind == patch.kind and not m.object_key]
     if not objects:
         return f'"{patch.key}": this model has no {patch.kind}; {known.enabled_by}'
     parts = [list_parts(manifest, plan) for manifest in objects]
