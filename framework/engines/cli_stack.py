@@ -30,12 +30,11 @@ from framework.engines.state.checkpoint import (
     Checkpoint,
     ObjectIdentity,
     Resource,
-    check_deployment,
     read_stack_outputs,
 )
 from framework.engines.state.journal import fold, set_line
 from framework.engines.state.secrets import read_plaintext, unseal
-from framework.engines.state.shapes import ShapeError
+from framework.engines.state.shapes import Deployment, ShapeError, check_shape
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import parse_urn
 from framework.engines.values import fill_unknown, has_unknown
@@ -290,7 +289,7 @@ def read_export(exported: Any, stack_name: str) -> Checkpoint:
     """Returns what is in an exported state. StateError where its shape is wrong."""
     deployment = exported.deployment or {}
     try:
-        check_deployment(deployment, "deployment")
+        check_shape(deployment, Deployment, "deployment")
     except ShapeError as exc:
         raise StateError(f"`pulumi stack export` cannot be read: {exc}") from exc
     resources = tuple(map(Resource, deployment.get("resources") or ()))

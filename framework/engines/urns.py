@@ -41,11 +41,6 @@ def parse_urn(text: str) -> Urn:
     return Urn(head.removeprefix("urn:pulumi:"), project, qualified, name)
 
 
-def is_urn(text: str) -> bool:
-    """Returns whether `parse_urn` accepts the text."""
-    return text.startswith("urn:pulumi:") and text.count("::") >= 3
-
-
 def build_urn(stack: str, project: str, parent: str, type_: str, name: str) -> str:
     """Builds the URN of a resource below `parent` (a URN, or "" for none)."""
     # The Stack adds no type prefix to its children. The SDK's MockMonitor does add one, so the

@@ -249,7 +249,7 @@ def test_damaged_file_is_refused_with_its_path(stack: Stack) -> None:
     backend = open_backend(load_project(stack.root), "dev")
     backend.replicas_path.parent.mkdir(parents=True)
     backend.replicas_path.write_text('{"ns/d": {"uid": "1"}}')
-    with pytest.raises(StateFileError, match=r"ns/d\.replicas is not a number"):
+    with pytest.raises(StateFileError, match=r"ns/d\.replicas is missing"):
         KeptReplicas(backend).find("ns/d", None)
 
 

@@ -186,7 +186,7 @@ def test_damaged_checkpoint_is_not_overwritten(stack: Stack) -> None:
     stack.program("config_map('x')")
     stack.up()
     stack.state_file.write_text("{")
-    with pytest.raises(StateError, match="no JSON"):
+    with pytest.raises(StateError, match="is not JSON"):
         stack.up()
     assert stack.state_file.read_text() == "{"
 

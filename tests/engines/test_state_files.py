@@ -94,10 +94,14 @@ def set_field(index: int, name: str, value: Any) -> Callable[[bytes], bytes]:
 CHECKPOINTS = [
     pytest.param(lambda _: b"", "is empty", id="empty"),
     pytest.param(lambda _: b" \n", "is empty", id="blank"),
-    pytest.param(lambda _: b"\0" * 64, "no JSON", id="zeros"),
-    pytest.param(lambda content: content[:-40], "no JSON", id="truncated"),
+    pytest.param(lambda _: b"\0" * 64, "is not JSON", id="zeros"),
+    pytest.param(lambda content: content[:-40], "is not JSON", id="truncated"),
     pytest.param(lambda _: b"\xff\xfe{", "is not UTF-8", id="not UTF-8"),
-    pytest.param(lambda _: b"[" * 100_000, "no JSON", id="nested too deeply"),
+    pytest.param(
+        lambda _: b'{"version": 3, "checkpoint":' + b"[" * 100_000,
+        "is not JSON",
+        id="nested too deeply",
+    ),
     pytest.param(lambda _: b"[]", "contains no checkpoint: it has no version", id="a list"),
     pytest.param(lambda _: b'{"version": 3}', "checkpoint is missing", id="no checkpoint"),
     pytest.param(
@@ -142,7 +146,7 @@ CHECKPOINTS = [
     ),
     pytest.param(
         set_field(2, "propertyDependencies", {"a": "x"}),
-        "[2].propertyDependencies.a is text",
+        "[2].propertyDependencies[...] is text",
         id="propertyDependencies of text",
     ),
     pytest.param(
@@ -270,7 +274,7 @@ JOURNALS = [
     pytest.param('{"set": "x"}\n', "line 1: set is text", id="set of text"),
     pytest.param('{"set": {"type": "x"}}\n', "line 1: set.urn is missing", id="set without urn"),
     pytest.param('{"begin": {"type": "x"}}\n', "line 1: begin.resource is missing", id="begin"),
-    pytest.param('{"rename": {"a": 1}}\n', "line 1: rename.a is a number", id="rename"),
+    pytest.param('{"rename": {"a": 1}}\n', "line 1: rename[...] is a number", id="rename"),
     pytest.param('{"salt": null}\n', "line 1: salt is null", id="salt"),
 ]
 

@@ -20,18 +20,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from framework.core import atomic_files
 from framework.core.errors import StateError, StateFileError
 from framework.engines.project import Project
 from framework.engines.state import files
 from framework.engines.state.checkpoint import format_now
-from framework.engines.state.shapes import (
-    ShapeError,
-    check_field,
-    check_optional,
-    check_type,
-    parse_json,
-)
+from framework.engines.state.shapes import ShapeError, check_shape, parse_json
 
 _LAYOUT = 1
 # The CLI writes a file `<name>.attrs` beside each of its files.
@@ -347,32 +343,33 @@ def _backend_folder(project: Project) -> Path:
     return project.root / Path(path).expanduser()
 
 
+class _Identity(msgspec.Struct):
+    uid: str
+    context: str | None = None
+
+
+class _Clusters(msgspec.Struct):
+    clusters: dict[str, _Identity]
+
+
+class _KeptReplicas(msgspec.Struct):
+    uid: str
+    replicas: int
+
+
 def _parse_cluster(text: str) -> dict[str, Any]:
-    try:
-        record = parse_json(text)
-    except ShapeError as exc:
-        raise ShapeError(f"is not JSON ({exc})") from exc
-    check_type(record, dict, "the record")
-    if "clusters" not in record:
-        # An earlier version recorded one cluster, without its provider.
-        check_field(record, "uid", str, "the record")
-        check_optional(record, "context", str, "the record")
-        return dict(record)
-    check_field(record, "clusters", dict, "the record")
-    for urn, identity in record["clusters"].items():
-        check_type(identity, dict, f"the record of {urn}")
-        check_field(identity, "uid", str, f"the record of {urn}")
+    record = parse_json(text)
+    # An earlier version recorded one cluster, without its provider.
+    is_one = isinstance(record, dict) and "clusters" not in record
+    check_shape(record, _Identity if is_one else _Clusters, "the record")
     return dict(record)
 
 
 def _parse_replicas(text: str) -> dict[str, Any]:
     entries = parse_json(text)
-    check_type(entries, dict, "the file")
+    check_shape(entries, dict[str, Any], "the file")
     for name, entry in entries.items():
-        check_type(entry, dict, name)
-        check_field(entry, "uid", str, name)
-        if not isinstance(entry.get("replicas"), int):
-            raise ShapeError(f"{name}.replicas is not a number")
+        check_shape(entry, _KeptReplicas, name)
     return dict(entries)
 
 

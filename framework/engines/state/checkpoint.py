@@ -20,12 +20,10 @@ import msgspec
 
 from framework.core.errors import StateError, StateFileError
 from framework.engines.state.shapes import (
+    Deployment,
+    NoJsonError,
     ShapeError,
-    check_field,
-    check_operation,
-    check_optional,
-    check_resource,
-    check_type,
+    check_shape,
     parse_json,
 )
 from framework.engines.urns import (
@@ -77,7 +75,9 @@ class Resource:
         `inputs` and `outputs` stay texts until somebody needs them: of the 17 MB that 1,000 models
         have recorded they are 15, and `up MODEL=` needs those of one model.
         """
-        resource = cls({key: _decode(part) for key, part in parts.items() if key not in _BULKY})
+        # One that is no mapping is decoded, so that the check of the shape sees it.
+        texts = {key for key in _BULKY & parts.keys() if bytes(memoryview(parts[key])[:1]) == b"{"}
+        resource = cls({key: _decode(part) for key, part in parts.items() if key not in texts})
         resource._raw, resource._parts = None, parts
         return resource
 
@@ -88,7 +88,7 @@ class Resource:
             assert self._parts is not None
             try:
                 self._raw = {
-                    key: _decode(part) if key in _BULKY else self._head[key]
+                    key: self._head[key] if key in self._head else _decode(part)
                     for key, part in self._parts.items()
                 }
             except ValueError as exc:
@@ -295,6 +295,29 @@ def read_stack_outputs(resources: Iterable[Resource]) -> dict[str, Any]:
 # Reading
 
 
+class _Latest(msgspec.Struct):
+    manifest: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    secrets_providers: dict[str, Any] | None = None
+    resources: list[_Parts] | None = None
+    pending_operations: list[dict[str, Any]] | None = None
+
+
+class _Body(msgspec.Struct):
+    stack: str
+    # The CLI writes no `latest` for a stack that was never deployed.
+    latest: _Latest | None = None
+
+
+class _Document(msgspec.Struct):
+    checkpoint: _Body
+
+
+class _Version(msgspec.Struct):
+    version: int
+    features: Any = None
+
+
 def parse_checkpoint(text: str, path: str) -> Checkpoint:
     """Returns the checkpoint of a text.
 
@@ -302,88 +325,48 @@ def parse_checkpoint(text: str, path: str) -> Checkpoint:
     CLI can read it.
     """
     try:
-        body = _parse_body(text, path)
+        checkpoint = _parse_checkpoint(text, path)
     except ShapeError as exc:
         raise StateFileError(path, str(exc), _NEXT_STEP) from exc
-    latest = body.get("latest") or {}
-    provider = latest.get("secrets_providers")
+    provider = checkpoint.secrets_provider
     if provider and provider.get("type") != "passphrase":
         raise StateError(
             f'{path}: secrets provider "{provider.get("type")}" needs the pulumi CLI; '
             "the embedded engine supports passphrase only"
         )
-    checkpoint = Checkpoint(
-        stack=body["stack"],
-        resources=tuple(latest.get("resources") or ()),
-        pending=tuple(latest.get("pending_operations") or ()),
-        secrets_provider=provider,
-        manifest=latest.get("manifest") or {},
-        metadata=latest.get("metadata") or {},
-    )
     check_integrity(checkpoint, path)
     return checkpoint
 
 
-def _parse_body(text: str, path: str) -> dict[str, Any]:
-    """Returns the `checkpoint` of a document after a check of its shape, its resources parsed.
-
-    ShapeError, StateError.
-    """
+def _parse_checkpoint(text: str, path: str) -> Checkpoint:
+    """Returns the checkpoint of a text after a check of its shape. ShapeError, StateError."""
     # A file that was cut to nothing must not look like a stack that has no state yet: the next
     # `up` would create everything a second time.
     if not text.strip():
         raise ShapeError("is empty")
     try:
-        document, resources = _parse_document(text)
+        found = parse_json(text, _Version)
+    except NoJsonError:
+        raise
     except ShapeError as exc:
-        raise ShapeError(f"contains no JSON ({exc})") from exc
-    version = document.get("version") if isinstance(document, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise ShapeError("contains no checkpoint: it has no version")
-    _check_version(version, document.get("features"), path)
-    if document.get("checkpoint") is None:
-        raise ShapeError("checkpoint is missing")
-    body: dict[str, Any] = document["checkpoint"]
-    check_type(body, dict, "checkpoint")
-    check_field(body, "stack", str, "checkpoint")
-    # The CLI writes no `latest` for a stack that was never deployed.
-    check_optional(body, "latest", dict, "checkpoint")
-    latest = body.get("latest") or {}
-    check_deployment(latest, "checkpoint.latest")
-    if resources is None:
-        resources = list(map(Resource, latest.get("resources") or ()))
-    return {**body, "latest": {**latest, "resources": resources}}
-
-
-def _parse_document(text: str) -> tuple[Any, list[Resource] | None]:
-    """Returns a document, and its resources if they could be split into parts.
-
-    The document then has only the heads of the resources. ShapeError if the text is no JSON.
-    """
-    parse = msgspec.json.decode
+        raise ShapeError("contains no checkpoint: it has no version") from exc
+    _check_version(found.version, found.features, path)
+    body: _Body = parse_json(text, _Document).checkpoint
+    latest = body.latest or _Latest()
     try:
-        document = parse(text, type=_Parts)
-        checkpoint = parse(document["checkpoint"], type=_Parts)
-        latest = parse(checkpoint["latest"], type=_Parts)
-        parts = parse(latest["resources"], type=list[_Parts])
-        if not all(_is_mapping(part.get(key)) for part in parts for key in _BULKY):
-            return parse_json(text), None
-        resources = list(map(Resource.from_parts, parts))
-        heads = {"resources": [resource.head for resource in resources]}
-        shown = {"latest": _decode_except(latest, "resources") | heads}
-        body = {"checkpoint": _decode_except(checkpoint, "latest") | shown}
-        return _decode_except(document, "checkpoint") | body, resources
-    except (ValueError, KeyError, RecursionError):
-        # The checks of the whole document say what is wrong with it.
-        return parse_json(text), None
-
-
-def _is_mapping(part: msgspec.Raw | None) -> bool:
-    return part is None or bytes(memoryview(part)[:1]) in (b"{", b"n")
-
-
-def _decode_except(parts: _Parts, left_out: str) -> dict[str, Any]:
-    return {key: _decode(part) for key, part in parts.items() if key != left_out}
+        resources = tuple(map(Resource.from_parts, latest.resources or ()))
+    except ValueError as exc:
+        raise ShapeError(f"is not JSON ({exc})") from exc
+    heads = {**msgspec.structs.asdict(latest), "resources": [found.head for found in resources]}
+    check_shape(heads, Deployment, "checkpoint.latest")
+    return Checkpoint(
+        stack=body.stack,
+        resources=resources,
+        pending=tuple(latest.pending_operations or ()),
+        secrets_provider=latest.secrets_providers,
+        manifest=latest.manifest or {},
+        metadata=latest.metadata or {},
+    )
 
 
 def _check_version(version: int, features: Any, path: str) -> None:
@@ -404,20 +387,6 @@ def _check_version(version: int, features: Any, path: str) -> None:
     raise StateError(
         f"{path}: a checkpoint of version {version}{used} needs the pulumi CLI: use ENGINE=cli"
     )
-
-
-def check_deployment(latest: Mapping[str, Any], path: str) -> None:
-    """Raises ShapeError where a deployment (`latest`) has a shape that the engines cannot use."""
-    for name in ("manifest", "metadata", "secrets_providers"):
-        check_optional(latest, name, dict, path)
-    provider = latest.get("secrets_providers") or {}
-    check_optional(provider, "state", dict, f"{path}.secrets_providers")
-    for name in ("resources", "pending_operations"):
-        check_optional(latest, name, list, path)
-    for index, raw in enumerate(latest.get("resources") or ()):
-        check_resource(raw, f"{path}.resources[{index}]")
-    for index, raw in enumerate(latest.get("pending_operations") or ()):
-        check_operation(raw, f"{path}.pending_operations[{index}]")
 
 
 def check_integrity(checkpoint: Checkpoint, path: str) -> None:

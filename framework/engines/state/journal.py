@@ -24,17 +24,23 @@ from framework.core.errors import StateFileError
 from framework.engines.state import files
 from framework.engines.state.checkpoint import Checkpoint, Resource, order_resources
 from framework.engines.state.shapes import (
+    Operation,
+    RecordedResource,
     ShapeError,
-    check_operation,
-    check_resource,
-    check_type,
-    check_urn,
-    describe_type,
+    Urn,
+    check_shape,
     parse_json,
 )
 
 Line = Mapping[str, Any]
-_FORMS = frozenset({"begin", "set", "drop", "end", "rename", "salt"})
+_SHAPES = {
+    "begin": Operation,
+    "set": RecordedResource,
+    "drop": str,
+    "end": str,
+    "rename": dict[str, Urn],
+    "salt": str,
+}
 
 
 def set_line(resource: Resource) -> Line:
@@ -173,27 +179,13 @@ def _parse_line(text: bytes) -> Line:
     except UnicodeDecodeError as exc:
         raise ShapeError(f" is not UTF-8 (byte {exc.start})") from exc
     except ShapeError as exc:
-        raise ShapeError(f" is not JSON ({exc})") from exc
-    if not isinstance(line, dict):
-        raise ShapeError(f" is {describe_type(line)}; expected a mapping")
-    if len(line) != 1 or not line.keys() <= _FORMS:
+        raise ShapeError(f" {exc}") from exc
+    check_shape(line, dict[str, Any], "")
+    if len(line) != 1 or not line.keys() <= _SHAPES.keys():
         raise ShapeError(" is of an unknown kind")
     [(form, value)] = line.items()
-    try:
-        match form:
-            case "set":
-                check_resource(value, form)
-            case "begin":
-                check_operation(value, form)
-            case "rename":
-                check_type(value, dict, form)
-                for old, new in value.items():
-                    check_urn(new, f"{form}.{old}")
-            case _:
-                check_type(value, str, form)
-    except ShapeError as exc:
-        raise ShapeError(f": {exc}") from exc
-    return line
+    check_shape(value, _SHAPES[form], f": {form}")
+    return dict(line)
 
 
 # Folding

@@ -1,111 +1,127 @@
-"""Checks the shape of JSON from state files: which fields exist, and of which type they are.
+"""The shapes of JSON in state files: which fields exist, and of which type they are.
 
 Fields that the engines do not read are not checked, since a newer CLI may write more of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from typing import Annotated, Any
 
 import msgspec
 
-from framework.engines.urns import OBJECT_PREFIX, is_urn
+from framework.engines.urns import OBJECT_PREFIX
 
-_TYPE_NAMES = {dict: "a mapping", list: "a list", str: "text", bool: "true or false"}
-# The types of a resource's optional fields. null means the same as a missing field.
-_RESOURCE_FIELDS = {
-    "id": str,
-    "parent": str,
-    "deletedWith": str,
-    "provider": str,
-    "custom": bool,
-    "protect": bool,
-    "delete": bool,
-    "retainOnDelete": bool,
-    "inputs": dict,
-    "outputs": dict,
-    "customTimeouts": dict,
-    "propertyDependencies": dict,
+_TYPE_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "str": "text",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "null": "null",
 }
-_LISTS_OF_TEXT = ("dependencies", "initErrors", "ignoreChanges", "additionalSecretOutputs")
+# The messages of msgspec, which has no other form of its errors.
+_PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_WRONG_TYPE = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
+
+Urn = Annotated[str, msgspec.Meta(pattern=r"(?s)^urn:pulumi:.*::.*::.*::")]
 
 
 class ShapeError(ValueError):
     """JSON does not have the expected shape; the message has the path and the expected type."""
 
 
-def parse_json(text: str) -> Any:
-    """Returns the value of a JSON text. ShapeError, with the reason alone, for anything else."""
+class NoJsonError(ShapeError):
+    """A text is not JSON; the message says so, with the reason."""
+
+
+# An optional field may also be null, which means the same as a missing one.
+
+
+class RecordedResource(msgspec.Struct, rename="camel"):
+    """The fields of a recorded resource that the engines read."""
+
+    urn: Urn
+    type: str
+    id: str | None = None
+    parent: str | None = None
+    provider: str | None = None
+    custom: bool | None = None
+    protect: bool | None = None
+    delete: bool | None = None
+    retain_on_delete: bool | None = None
+    inputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | None = None
+    custom_timeouts: dict[str, Any] | None = None
+    dependencies: list[str] | None = None
+    property_dependencies: dict[str, list[str] | None] | None = None
+    deleted_with: str | None = None
+    init_errors: list[str] | None = None
+    ignore_changes: list[str] | None = None
+    additional_secret_outputs: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.custom and self.type.startswith(OBJECT_PREFIX) and self.provider is None:
+            # In the words of msgspec, which adds the path.
+            raise ValueError("Object missing required field `provider`")
+
+
+class Operation(msgspec.Struct):
+    """A pending operation."""
+
+    resource: RecordedResource
+    type: str
+
+
+class _SecretsProvider(msgspec.Struct):
+    state: dict[str, Any] | None = None
+
+
+class Deployment(msgspec.Struct):
+    """The state of a stack: `latest` of a checkpoint, `deployment` of an export of the CLI."""
+
+    manifest: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    secrets_providers: _SecretsProvider | None = None
+    resources: list[RecordedResource] | None = None
+    pending_operations: list[Operation] | None = None
+
+
+def parse_json(text: str, shape: Any = Any) -> Any:
+    """Returns the value of a JSON text; of the type `shape`, if it is given.
+
+    NoJsonError, ShapeError.
+    """
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.ValidationError as exc:
+        raise _build_error(exc, "") from exc
     except RecursionError as exc:
-        raise ShapeError("it is nested too deeply") from exc
+        raise NoJsonError("is not JSON (it is nested too deeply)") from exc
     except ValueError as exc:
-        raise ShapeError(str(exc)) from exc
+        raise NoJsonError(f"is not JSON ({exc})") from exc
 
 
-def check_type(value: Any, type_: type, path: str) -> None:
-    """Raises ShapeError where a value is not of the type, one of dict, list, str and bool."""
-    if not isinstance(value, type_):
-        raise ShapeError(f"{path} is {describe_type(value)}; expected {_TYPE_NAMES[type_]}")
+def check_shape(value: Any, shape: Any, path: str) -> None:
+    """Raises ShapeError where a JSON value is not of the type `shape`; `path` is that of it."""
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as exc:
+        raise _build_error(exc, path) from exc
 
 
-def describe_type(value: Any) -> str:
-    """Returns the type of a JSON value in words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _TYPE_NAMES.get(type(value), "a number")
-
-
-def check_field(mapping: Mapping[str, Any], name: str, type_: type, path: str) -> None:
-    """Raises ShapeError where a field is missing or of another type."""
-    if mapping.get(name) is None:
-        raise ShapeError(f"{path}.{name} is missing")
-    check_type(mapping[name], type_, f"{path}.{name}")
-
-
-def check_optional(mapping: Mapping[str, Any], name: str, type_: type, path: str) -> None:
-    """Raises ShapeError where a field exists and is of another type."""
-    if mapping.get(name) is not None:
-        check_type(mapping[name], type_, f"{path}.{name}")
-
-
-def check_urn(value: Any, path: str) -> None:
-    """Raises ShapeError where a value is not a URN."""
-    check_type(value, str, path)
-    if not is_urn(value):
-        raise ShapeError(f'{path} is not a URN; expected "urn:pulumi:<stack>::<project>::..."')
-
-
-def check_resource(raw: Any, path: str) -> None:
-    """Raises ShapeError where a recorded resource has a shape that the engines cannot use."""
-    check_type(raw, dict, path)
-    check_field(raw, "urn", str, path)
-    check_urn(raw["urn"], f"{path}.urn")
-    check_field(raw, "type", str, path)
-    for name, type_ in _RESOURCE_FIELDS.items():
-        check_optional(raw, name, type_, path)
-    for name in _LISTS_OF_TEXT:
-        check_optional(raw, name, list, path)
-        _check_texts(raw.get(name) or (), f"{path}.{name}")
-    for name, urns in (raw.get("propertyDependencies") or {}).items():
-        check_optional({name: urns}, name, list, f"{path}.propertyDependencies")
-        _check_texts(urns or (), f"{path}.propertyDependencies.{name}")
-    if raw.get("custom") and raw["type"].startswith(OBJECT_PREFIX):
-        check_field(raw, "provider", str, path)
-
-
-def _check_texts(values: Any, path: str) -> None:
-    for index, value in enumerate(values):
-        check_type(value, str, f"{path}[{index}]")
-
-
-def check_operation(raw: Any, path: str) -> None:
-    """Raises ShapeError where a pending operation has a shape that the engines cannot use."""
-    check_type(raw, dict, path)
-    check_field(raw, "resource", dict, path)
-    check_resource(raw["resource"], f"{path}.resource")
-    check_field(raw, "type", str, path)
+def _build_error(exc: msgspec.ValidationError, path: str) -> ShapeError:
+    """Translates an error of msgspec, such as "Expected `str`, got `int` - at `$[2].type`"."""
+    found = _PLACE.fullmatch(str(exc))
+    assert found is not None
+    message, place = found[1], f"{path}{found[2] or ''}".lstrip(".")
+    if missing := _MISSING.fullmatch(message):
+        return ShapeError(f"{place}.{missing[1]} is missing".lstrip("."))
+    if types := _WRONG_TYPE.fullmatch(message):
+        if types[2] == "null" and found[2]:
+            return ShapeError(f"{place} is missing")
+        expected, got = _TYPE_NAMES[types[1]], _TYPE_NAMES[types[2]]
+        return ShapeError(f"{place} is {got}; expected {expected}")
+    return ShapeError(f'{place} is not a URN; expected "urn:pulumi:<stack>::<project>::..."')
