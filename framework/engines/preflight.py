@@ -30,7 +30,12 @@ from framework.plan.quotas import (
     find_missing_amounts,
     find_quota_problems,
 )
-from framework.plan.references import Reference, list_provided, list_references
+from framework.plan.references import (
+    Reference,
+    list_default_classes,
+    list_provided,
+    list_references,
+)
 
 _CHANGES = frozenset({Op.CREATE, Op.UPDATE, Op.REPLACE})
 _VERBS = {
@@ -41,6 +46,8 @@ _VERBS = {
 }
 # Kinds that only a kubelet reads: a simulated node starts Pods without them.
 _OF_KUBELET = frozenset({"Secret", "ConfigMap"})
+# https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 # The API server's own words for a call that RBAC does not allow.
 _NOT_ALLOWED = "is forbidden: User "
 
@@ -117,6 +124,7 @@ class _Preflight:
         """Yields every problem."""
         yield from self._check_version()
         yield from self._check_references()
+        yield from self._check_default_class()
         yield from self._check_permissions()
         yield from self._check_quotas()
 
@@ -183,6 +191,41 @@ class _Preflight:
                 severity,
                 tuple(paths),
                 next_step=more or _advise(reference),
+            )
+
+    def _check_default_class(self) -> Iterator[Problem]:
+        """Yields a warning for each new claim that needs a default StorageClass, if there is none.
+
+        An existing claim is bound already, or its Pods were waiting before.
+        """
+        fields = {
+            item: found
+            for item in self._changed
+            if (found := list_default_classes(item.manifest))
+            and not (
+                item.manifest.kind == "PersistentVolumeClaim"
+                and self._reader.find_listed(item.manifest.object)
+            )
+        }
+        try:
+            classes = self._list_after("StorageClass", "", "storage.k8s.io/v1") if fields else []
+        except ApiError as exc:
+            if exc.status != 403:
+                raise
+            yield Problem("", "", f"the default StorageClass is not known: {exc}", Severity.NOTE)
+            return
+        annotations = [live["metadata"].get("annotations") or {} for live in classes]
+        if any(found.get(_DEFAULT_CLASS) == "true" for found in annotations):
+            return
+        for item, paths in fields.items():
+            yield Problem(
+                item.component,
+                item.object,
+                "the claim names no StorageClass, and the cluster has no default one: its Pods "
+                "wait until there is a PersistentVolume without a class that fits",
+                Severity.WARNING,
+                tuple(paths),
+                next_step="name a StorageClass, or create such a PersistentVolume",
             )
 
     # Permissions
@@ -280,8 +323,8 @@ class _Preflight:
         yield from find_missing_amounts(quotas, filled)
         yield from find_quota_problems(quotas, filled, created)
 
-    def _list_after(self, kind: str, namespace: str) -> list[Any]:
-        """Returns the objects of a core kind in a Namespace as they are after the command.
+    def _list_after(self, kind: str, namespace: str, api_version: str = "v1") -> list[Any]:
+        """Returns the objects of a kind in a Namespace as they are after the command.
 
         `objects:` may have a quota, or the LimitRange that a quota needs: what the server has now
         would then refuse the very command that changes it. ApiError.
@@ -289,13 +332,13 @@ class _Preflight:
         deleted = self._list_deleted()
         after = {
             live["metadata"]["name"]: live
-            for live in self._client.list_objects("v1", kind, namespace)
+            for live in self._client.list_objects(api_version, kind, namespace)
             if (kind, object_name(live["metadata"])) not in deleted
         }
         for item in self._planned:
             obj = item.manifest.object
-            identity = obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace")
-            if identity == ("v1", kind, namespace):
+            identity = obj["apiVersion"], obj["kind"], obj["metadata"].get("namespace") or ""
+            if identity == (api_version, kind, namespace):
                 # The status of a quota, which no manifest has, is what is used of it.
                 after[item.manifest.name] = {**after.get(item.manifest.name, {}), **obj}
         return [*after.values()]

@@ -49,13 +49,29 @@ def list_references(manifest: Manifest) -> list[Reference]:
     References that are `optional: true` are left out, and so is what the server itself creates.
     """
     namespace = str(manifest.object["metadata"].get("namespace") or "")
-    found = [*_list_own(manifest.object, namespace)]
+    found = [*_list_of_ingress(manifest.object, namespace)]
+    for spec, field in _list_claims(manifest.object):
+        # "" requests a volume without a class; without the field, it is the default class.
+        name, effect = str(spec.get("storageClassName") or ""), "the claim stays pending"
+        found.append(Reference(_STORAGE, "StorageClass", "", name, field, effect))
     for path, pod in find_pods(manifest.object, ()):
         found += _list_of_pod(pod, FieldPath(path), namespace)
     return [
         reference
         for reference in dict.fromkeys(found)
         if reference.name and not _is_built_in(reference)
+    ]
+
+
+def list_default_classes(manifest: Manifest) -> list[str]:
+    """Lists the fields in which claims leave the choice of a StorageClass to the cluster.
+
+    A claim that names its volume needs no class.
+    """
+    return [
+        field
+        for spec, field in _list_claims(manifest.object)
+        if spec.get("storageClassName") is None and not spec.get("volumeName")
     ]
 
 
@@ -86,15 +102,27 @@ def list_provided(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
         yield "Secret", namespace, manifest.name
 
 
-def _list_own(obj: Mapping[str, Any], namespace: str) -> Iterator[Reference]:
-    """Yields the references of a claim and of an Ingress."""
-    spec = mapping_in(obj, "spec")
+def _list_claims(obj: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yields the spec of each claim that an object is or makes, and the field of its class."""
+    claims = []
     if obj["kind"] == "PersistentVolumeClaim":
-        yield from _list_of_claim(spec, FieldPath(("spec",)))
+        claims.append((obj, FieldPath(())))
     if obj["kind"] == "StatefulSet":
         path = FieldPath(("spec", "volumeClaimTemplates"))
-        for index, claim in enumerate(mappings_in(spec, "volumeClaimTemplates")):
-            yield from _list_of_claim(mapping_in(claim, "spec"), path.child(index).child("spec"))
+        templates = mappings_in(mapping_in(obj, "spec"), "volumeClaimTemplates")
+        claims += [(claim, path.child(index)) for index, claim in enumerate(templates)]
+    for pod_path, pod in find_pods(obj, ()):
+        for volume in mappings_in(pod, "volumes"):
+            below = FieldPath(pod_path).child("volumes").child(ItemKey(str(volume.get("name"))))
+            template = mapping_in(mapping_in(volume, "ephemeral"), "volumeClaimTemplate")
+            if template:
+                claims.append((template, below.child("ephemeral").child("volumeClaimTemplate")))
+    for claim, path in claims:
+        yield mapping_in(claim, "spec"), str(path.child("spec").child("storageClassName"))
+
+
+def _list_of_ingress(obj: Mapping[str, Any], namespace: str) -> Iterator[Reference]:
+    spec = mapping_in(obj, "spec")
     if obj["kind"] != "Ingress":
         return
     warning = Severity.WARNING
@@ -111,13 +139,6 @@ def _list_own(obj: Mapping[str, Any], namespace: str) -> Iterator[Reference]:
             _CORE, "Secret", namespace, str(tls.get("secretName") or ""),
             f"spec.tls[{index}].secretName", "clients get another certificate", severity=warning,
         )  # fmt: skip
-
-
-def _list_of_claim(spec: Mapping[str, Any], path: FieldPath) -> Iterator[Reference]:
-    # "" requests a volume without a class; without the field, it is the default class.
-    name = str(spec.get("storageClassName") or "")
-    field = str(path.child("storageClassName"))
-    yield Reference(_STORAGE, "StorageClass", "", name, field, "the claim stays pending")
 
 
 def _list_of_pod(pod: Mapping[str, Any], path: FieldPath, namespace: str) -> Iterator[Reference]:
@@ -179,9 +200,6 @@ def _list_of_volume(
     secret = mapping_in(mapping_in(volume, "csi"), "nodePublishSecretRef")
     field = path.child("csi").child("nodePublishSecretRef")
     yield from _list_of_source(secret, "Secret", namespace, field)
-    template = mapping_in(mapping_in(volume, "ephemeral"), "volumeClaimTemplate")
-    below = path.child("ephemeral").child("volumeClaimTemplate").child("spec")
-    yield from _list_of_claim(mapping_in(template, "spec"), below)
 
 
 def _list_of_source(

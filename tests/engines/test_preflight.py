@@ -32,8 +32,13 @@ class Server(FakeClient):
         self.connection = self
         self.hard: dict[str, str] = {}
         self.ranges: list[Any] = []
+        self.classes: list[Any] = []
 
     def list_objects(self, api_version: str, kind: str, namespace: str = "") -> list[Any]:
+        if kind == "StorageClass":
+            if "list" in self.forbidden:
+                raise forbid("list")
+            return self.classes
         if kind == "LimitRange":
             return self.ranges
         metadata = {"name": "pods", "namespace": namespace}
@@ -110,6 +115,37 @@ def test_claim_that_leaves_the_plan_is_missing_unless_it_stays_in_the_cluster(
     leaving = Change("old", CLAIM, "weights", Op.DELETE, "ml/weights", "other", note=note)
     problems = check(plan_of({"volumes": [volume]}), Server({"weights"}), leaving)
     assert [problem.message.partition(":")[0] for problem in problems] == expected
+
+
+DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations", "expected"),
+    [
+        ({}, {}, ["the claim names no StorageClass, and the cluster has no default one"]),
+        ({}, DEFAULT, []),
+        ({"storageClassName": ""}, {}, []),
+        ({"volumeName": "models"}, {}, []),
+    ],
+    ids=["no default", "default", "without a class", "named volume"],
+)
+def test_claim_without_a_class_needs_a_default_class(
+    spec: dict[str, str], annotations: dict[str, str], expected: list[str]
+) -> None:
+    template = {"volumeClaimTemplate": {"spec": spec}}
+    server = Server(())
+    server.classes = [{"metadata": {"name": "standard", "annotations": annotations}}]
+    problems = check(plan_of({"volumes": [{"name": "w", "ephemeral": template}]}), server)
+    assert [problem.message.partition(":")[0] for problem in problems] == expected
+    assert all(problem.severity is Severity.WARNING for problem in problems)
+
+
+def test_default_class_that_cannot_be_read_is_a_note() -> None:
+    template: dict[str, Any] = {"volumeClaimTemplate": {"spec": {}}}
+    plan = plan_of({"volumes": [{"name": "w", "ephemeral": template}]})
+    (problem,) = check(plan, Server((), {"list"}))
+    assert problem.severity is Severity.NOTE
 
 
 @pytest.mark.parametrize(
