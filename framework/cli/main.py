@@ -241,8 +241,8 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
 
     The error uses the spelling of the word, and suggests one of:
 
-        ENV=dev     ENV=; here it is the name alone
-        MODEL=x     MODEL=; here it is --model x
+        ENV=dev     ENV=; write only the name: dev
+        MODEL=x     MODEL=; write --model x
         --modle     --modle; did you mean --model?
         --zzz       --zzz; it takes --model, --engine
     """
@@ -255,9 +255,9 @@ def _unknown_option(verb: Verb, word: str) -> UsageError:
         # `python -m framework up ENV=dev`: make's spelling of what this command takes otherwise.
         value = shlex.quote(word.partition("=")[2])
         if name == "env":
-            hint = f"here it is the name alone: {value};"
+            hint = f"write only the name: {value};"
         else:
-            hint = f"here it is --{name}{f' {value}' if OPTIONS[name].metavar else ''};"
+            hint = f"write --{name}{f' {value}' if OPTIONS[name].metavar else ''};"
     elif name in known:
         # `make up env=dev`: make passes the variable on, which differs in its case alone.
         hint = f"did you mean {_spell(name, dashed=dashed)}?"

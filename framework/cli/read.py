@@ -267,7 +267,7 @@ def build_overrides(assignment: str | None) -> tuple[Document, ...]:
             r"is part of a key as \."
         )
     if parts[0] in ("profiles", *CONTEXT_KEYS):
-        raise UsageError(f'{_SET}: "{parts[0]}" is not a setting that a layer can change')
+        raise UsageError(f'{_SET}: "{parts[0]}" cannot be overridden for one command')
     if joined := join_dotted_key(Model, parts):
         escaped = ".".join(part.replace(".", "\\.") for part in joined)
         raise UsageError(

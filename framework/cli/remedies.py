@@ -62,13 +62,13 @@ def _describe_limit(rule: AcceptRule) -> str:
         if REDACTED in rule.live:
             covered = f"this live value, with any secret in place of {REDACTED}"
         return (
-            f"The rule covers {covered}; without `live`, it covers every value with the "
-            f"same danger ({rule.danger}) or a smaller one."
+            f"The rule covers {covered}; without `live`, it covers every value with this danger "
+            f"({rule.danger}) or a lower one."
         )
     if rule.path:
         return (
-            f"The rule covers every value of the field with the same danger ({rule.danger}) or a "
-            "smaller one."
+            f"The rule covers every value of the field with this danger ({rule.danger}) or a lower "
+            "one."
         )
     if rule.change == FindingKind.CHANGED:
         # Of a resource that only the pulumi CLI can read, and whose provider names no fields.

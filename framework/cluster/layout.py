@@ -113,7 +113,7 @@ def load_ports(path: Path) -> dict[str, int]:
     if not isinstance(ports, dict) or not all(type(ports.get(n)) is int for n in PORT_NAMES):
         raise LocalClusterError(
             f"{path}: does not contain the ports of the local cluster; expected a JSON object with "
-            f"{', '.join(PORT_NAMES)}; delete the file to have new ports chosen"
+            f"{', '.join(PORT_NAMES)}; delete the file, so that new ports are chosen"
         )
     return {name: ports[name] for name in PORT_NAMES}
 
@@ -130,8 +130,8 @@ def require_free(component: str, port: int, path: Path) -> None:
     raise LocalClusterError(
         f"local cluster: {component} cannot listen on {LOOPBACK}:{port}, used by "
         f"{find_listener(port) or 'a process of another user'}; stop that process and run "
-        f"`make cluster-up` again, or delete {path} to have other ports chosen: stacks deployed "
-        "here will then see a new address"
+        f"`make cluster-up` again, or delete {path}, so that other ports are chosen: stacks "
+        "deployed here will then see a new address"
     )
 
 

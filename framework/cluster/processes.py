@@ -159,8 +159,8 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) ->
         )
     except OSError as exc:
         raise LocalClusterError(
-            f"{command[0]}: cannot be started ({exc.strerror}); delete that file to have it built "
-            "again, and run `make cluster-up`"
+            f"{command[0]}: cannot be started ({exc.strerror}); delete that file and run "
+            "`make cluster-up`, which builds it again"
         ) from exc
 
 

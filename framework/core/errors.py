@@ -127,8 +127,8 @@ class PlanRefusedError(FrameworkError):
         self.path, self.environment, self.report, self.model = path, environment, report, model
         preview = make_command("preview", environment, model)
         super().__init__(
-            f"{path}: `up` would not do what this plan says, because something has changed since "
-            f"it was written; nothing was applied.\n{report}\n"
+            f"{path}: this plan is out of date, because something has changed since it was "
+            f"written; nothing was applied.\n{report}\n"
             f"next: `{preview} PLAN={path}`, review it again, then "
             f"`make up ENV={environment} PLAN={path}`"
         )
@@ -149,8 +149,8 @@ class ConsentError(FrameworkError):
         effect = "rewrite the recorded state" if verb == "refresh" else effect
         command = make_command(verb, environment, model) + (" FORCE=1" if forced else "")
         super().__init__(
-            f"{environment}: {count} of these changes {effect}; without a terminal that needs "
-            f"YES=1. Nothing was changed; next: `{command} YES=1`"
+            f"{environment}: {count} of these changes {effect}; this needs YES=1, because there is "
+            f"no terminal to confirm it. Nothing was changed; next: `{command} YES=1`"
         )
 
 
@@ -200,7 +200,7 @@ class RecordedClusterUnreachableError(ClusterError):
         self.stack, self.recorded, self.named, self.reason = stack, recorded, named, reason
         super().__init__(
             f"stack {stack}: its environment names another kubeconfig or context than the one it "
-            "is deployed with, and whether both are the same cluster cannot be checked; "
+            "is deployed with, and it is unknown whether both are the same cluster; "
             "nothing was done.\n"
             f"recorded: {recorded}: {reason}\n"
             f"named:    {named}\n"
@@ -215,7 +215,7 @@ class ProtectedError(FrameworkError):
     def __init__(self, environment: str) -> None:
         self.environment = environment
         super().__init__(
-            f"environments/{environment}/environment.yaml: {environment} is protected, so destroy "
-            "refuses; nothing was deleted. To delete it anyway, set protect: false there, "
-            f"run `make up ENV={environment}`, then destroy"
+            f"environments/{environment}/environment.yaml: {environment} is protected "
+            "(`protect: true`), so nothing was deleted. To delete it anyway, set protect: false "
+            f"there, run `make up ENV={environment}`, then `make destroy ENV={environment}`"
         )

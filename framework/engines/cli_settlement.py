@@ -182,8 +182,8 @@ def describe_unfinished(exported: Checkpoint) -> tuple[str, ...]:
     others = f" and {more} other{'s' if more > 1 else ''}" if more else ""
     return (
         f"warning: {names[0]}{others}: a change has not ended, because another command works on "
-        "this stack or was interrupted, so some changes may be its own; next: wait until it has "
-        "ended; if it was interrupted, run `up`, which records what it has done",
+        "this stack or was interrupted, so some of these changes may be its work; next: wait until "
+        "it has ended; if it was interrupted, run `up`, which records what it has done",
     )
 
 

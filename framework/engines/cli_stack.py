@@ -418,22 +418,22 @@ def describe_pending_creates(operations: Iterable[Mapping[str, Any]]) -> str:
         return ""
     names = list_names([f"{created.kind} {created.name}" for created in pending])
     return (
-        f"an earlier command was interrupted while it created {names}, and it is not known "
-        "whether all of that exists; look at each one, and delete it if the files no longer "
-        "have it; delete a Helm Release, or what is not of Kubernetes, in any case, or record it "
-        "with `pulumi import`; then drop these operations with `pulumi stack export | pulumi stack "
-        "import`; `up` records the other objects"
+        f"an earlier command was interrupted while it created {names}, and it is unknown "
+        "whether these exist; next: look for each one, and delete it if the files no longer have "
+        "it. `up` records all others, except for a Helm Release and what is not of Kubernetes: "
+        "delete these, or record them with `pulumi import`. Then drop the pending operations with "
+        "`pulumi stack export | pulumi stack import`"
     )
 
 
 def _describe_wrong_passphrase(project: Project, stack: str) -> str:
-    problem = "the passphrase does not fit this stack: the encryptionsalt"
+    problem = "the passphrase is wrong for this stack: the encryptionsalt"
     remedy = f"{SET_PASSPHRASE} to that one"
     if not read_salt(project, stack):
-        return f"stack {stack}: {problem} in its state was made with another one; {remedy}"
+        return f"stack {stack}: {problem} in its state is of another passphrase; {remedy}"
     return (
         f"{build_settings_path(project, stack)}: {problem} in this file, or the one in the state, "
-        f"was made with another one; {remedy}, or, if the stack has no secrets, remove this file "
+        f"is of another passphrase; {remedy}, or, if the stack has no secrets, remove this file "
         "and run again"
     )
 
@@ -456,6 +456,6 @@ def _describe_lock(text: str) -> str:
     ]
     holder = " and ".join(holders) or f"another command: {keep_last_lines(text)}"
     return (
-        f"the stack is locked by {holder}; wait for it, or, if it is dead, remove the lock with "
-        "`pulumi cancel` and run again"
+        f"the stack is locked by {holder}; wait for it, or, if it no longer runs, remove the lock "
+        "with `pulumi cancel` and run again"
     )

@@ -54,7 +54,7 @@ def _render_model(
     if model.profiles:
         saved = model.lines_without_profiles - model.lines
         names = ", ".join(model.profiles)
-        effect = f": {render_count(saved, 'value')} less to write" if saved > 0 else ""
+        effect = f": {render_count(saved, 'fewer value')} to write" if saved > 0 else ""
         lines.append(_row("profiles", f"{names}{effect}"))
     covered = f"{proof.by_setting} by settings, {proof.by_patch} by patch"
     left = f", {proof.impossible} not expressed" if proof.impossible else ""

@@ -118,7 +118,7 @@ def read_plan(path: Path, environment: str, passphrase: str) -> tuple[PlanDocume
     digests = Digests(document.inputs.salt, passphrase if document.inputs.keyed else "")
     if digests.compute_checksum(_without_checksum(data)) != document.checksum:
         other = ", or was written with another passphrase" if document.inputs.keyed else ""
-        problem = f"is damaged or was edited{other}: its checksum does not fit"
+        problem = f"is damaged or was edited{other}: its checksum does not match"
         raise PlanFileError(path, problem, again)
     if document.environment != environment:
         raise PlanFileError(

@@ -168,15 +168,15 @@ def test_help_imports_no_large_library() -> None:
         pytest.param(["up", "model=x"], "takes no model=; did you mean MODEL=?", id="lower case"),
         pytest.param(["up", "dev", "YSE="], "did you mean YES=?", id="misspelt for make"),
         pytest.param(["up", "env=dev"], "did you mean ENV=?", id="lower-case environment"),
-        pytest.param(["up", "ENV=dev"], "here it is the name alone: dev", id="make's environment"),
-        pytest.param(["up", "dev", "MODEL=x"], "here it is --model x;", id="make's spelling"),
-        pytest.param(["up", "dev", "YES=1"], "here it is --yes;", id="make's switch"),
-        pytest.param(["list", "MODEL=a b"], "here it is --model 'a b';", id="with a space"),
-        pytest.param(["import", "FILE=x"], "no FILE=; here it is --file x;", id="make's file"),
-        pytest.param(["import", "x", "OWNER=me"], "here it is --owner me;", id="beside a file"),
-        pytest.param(["import", "prod=a YES=1"], "here it is --yes;", id="as make quotes them"),
+        pytest.param(["up", "ENV=dev"], "write only the name: dev", id="make's environment"),
+        pytest.param(["up", "dev", "MODEL=x"], "write --model x;", id="make's spelling"),
+        pytest.param(["up", "dev", "YES=1"], "write --yes;", id="make's switch"),
+        pytest.param(["list", "MODEL=a b"], "write --model 'a b';", id="with a space"),
+        pytest.param(["import", "FILE=x"], "no FILE=; write --file x;", id="make's file"),
+        pytest.param(["import", "x", "OWNER=me"], "write --owner me;", id="beside a file"),
+        pytest.param(["import", "prod=a YES=1"], "write --yes;", id="as make quotes them"),
         pytest.param(
-            ["import", "ENV=prod=a"], "here it is the name alone: prod=a;", id="environment of make"
+            ["import", "ENV=prod=a"], "write only the name: prod=a;", id="environment of make"
         ),
         pytest.param(["import", "FLIE=x"], "did you mean FILE=?", id="misspelt file"),
         pytest.param(["import", "modle="], "did you mean MODEL=?", id="unknown to make"),

@@ -51,7 +51,7 @@ def test_error_for_a_port_in_use_names_the_process_and_the_next_step(
     message = str(caught.value)
     assert f"kube-apiserver cannot listen on 127.0.0.1:{listener}" in message
     assert f"used by pid {os.getpid()} (" in message
-    assert f"delete {tmp_path / 'ports.json'} to have other ports chosen" in message
+    assert f"delete {tmp_path / 'ports.json'}, so that other ports are chosen" in message
 
 
 def test_port_of_a_process_that_is_ending_is_waited_for(tmp_path: Path) -> None:

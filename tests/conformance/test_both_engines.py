@@ -360,7 +360,7 @@ def test_secrets_are_encrypted_alike(make_both: MakeBoth) -> None:
     for run in both.run("up", "dev", "--yes", code=1).values():
         # Messages are wrapped.
         message = " ".join(run.stderr.split())
-        assert "the passphrase does not fit this stack" in message
+        assert "the passphrase is wrong for this stack" in message
         assert "PULUMI_CONFIG_PASSPHRASE" in message
 
 

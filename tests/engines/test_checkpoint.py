@@ -98,7 +98,7 @@ def _broken(change: str) -> str:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("magic", "manifest.magic does not fit"),
+        ("magic", "manifest.magic does not match"),
         ("order", "missing or comes after it"),
         ("parent", "missing or comes after it"),
         ("id", "has no id"),

@@ -62,13 +62,13 @@ def test_wrong_passphrase_names_the_settings_with_the_salt(root: Path) -> None:
     settings = root / "environments/Pulumi.dev.yaml"
     settings.write_text("encryptionsalt: v1:x\n")
     message = read_error(root, "error: incorrect passphrase")
-    assert message.startswith(f"{settings}: the passphrase does not fit this stack")
+    assert message.startswith(f"{settings}: the passphrase is wrong for this stack")
     assert "remove this file" in message
 
 
 def test_wrong_passphrase_without_settings_names_the_state(root: Path) -> None:
     message = read_error(root, "error: incorrect passphrase")
-    assert message.startswith("stack dev: the passphrase does not fit this stack")
+    assert message.startswith("stack dev: the passphrase is wrong for this stack")
     assert "remove" not in message
 
 

@@ -79,7 +79,7 @@ def test_every_verb(make_quick_project: MakeProject, bucket: Bucket, kube: KubeC
     assert "churn" in project.succeed("outputs", "dev", **passphrase)
     refused = project.run("preview", "dev", PULUMI_CONFIG_PASSPHRASE="other")
     assert refused.returncode == 1
-    assert "passphrase does not fit" in " ".join(refused.stderr.split())
+    assert "passphrase is wrong" in " ".join(refused.stderr.split())
 
     scale_by_hand(kube, project, 3)
     drift = project.run("drift", "dev", **passphrase)

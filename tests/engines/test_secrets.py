@@ -43,7 +43,7 @@ def test_sealed_tree_is_unsealed_to_the_same_tree(cipher: PassphraseCipher) -> N
 
 
 def test_wrong_passphrase_is_refused() -> None:
-    with pytest.raises(StateError, match=r"^dev\.json: the passphrase does not fit"):
+    with pytest.raises(StateError, match=r"^dev\.json: the passphrase is wrong"):
         PassphraseCipher.open("wrong", CHECKPOINT.salt, "dev.json")
 
 

@@ -302,8 +302,8 @@ class FileBackend:
         """
         self.remove_dead_locks()
         held = [
-            f"stack {self.stack} is locked by {lock.describe()}; wait for it, or, if it is "
-            f"dead, remove {lock.path} and run again"
+            f"stack {self.stack} is locked by {lock.describe()}; wait for it, or, if it no "
+            f"longer runs, remove {lock.path} and run again"
             for lock in self._read_locks()
             if lock.path.name != own and not lock.has_ended()
         ]

@@ -402,7 +402,7 @@ def _find_problems(checkpoint: Checkpoint) -> Iterator[str]:
     if manifest.get("magic") and manifest["magic"] != _build_magic(
         str(manifest.get("version", ""))
     ):
-        yield "manifest.magic does not fit manifest.version"
+        yield "manifest.magic does not match manifest.version"
     seen: set[str] = set()
     for resource in checkpoint.resources:
         yield from (

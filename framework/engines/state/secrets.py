@@ -45,7 +45,7 @@ class PassphraseCipher:
 
     @classmethod
     def open(cls, passphrase: str, salt: str, path: str) -> PassphraseCipher:
-        """Returns a cipher for a recorded salt. StateError when the passphrase does not fit it."""
+        """Returns a cipher for a recorded salt. StateError when the passphrase is wrong for it."""
         version, encoded, check = salt.split(":", 2) if salt.count(":") > 1 else ("", "", "")
         if version != "v1":
             raise StateError(
@@ -80,7 +80,7 @@ class PassphraseCipher:
 
     def _wrong_passphrase(self) -> StateError:
         return StateError(
-            f"{self._path}: the passphrase does not fit this stack; {SET_PASSPHRASE} and run again"
+            f"{self._path}: the passphrase is wrong for this stack; {SET_PASSPHRASE} and run again"
         )
 
     def _damaged(self) -> StateError:

@@ -62,7 +62,7 @@ def find_insecure(pod: RenderedPod, standard: PodSecurity) -> Iterator[Violation
             )
         for port in mappings_in(container.fields, "ports"):
             if port.get("hostPort"):
-                message = f"port {port['hostPort']} of the node is taken; expected no hostPort"
+                message = f"hostPort {port['hostPort']} is not allowed; expected no hostPort"
                 patched = pod.find_patched(*container.steps, "ports")
                 yield patched or (*container.setting, "ports"), where + message
 
