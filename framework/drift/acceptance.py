@@ -58,14 +58,16 @@ def apply_accept_rules(
         # All of them are in use, so none gets a warning. The report shows the first one.
         used |= {*covering}
         if covering:
-            accepted.append(replace(finding, accepted_by=valid[covering[0]]))
+            rule = valid[covering[0]]
+            accepted.append(replace(finding, accepted_by=rule))
+            is_unlimited = not rule.danger and rule.live is None
+            if is_unlimited and find_danger(finding) is Danger.SERVING:
+                warnings.setdefault(covering[0], _describe_unlimited(rule, finding))
         else:
             drift.append(finding)
             # The first finding is enough to see why the rule is too narrow now.
             for index in matching:
                 warnings.setdefault(index, _describe_exceeded(valid[index], finding))
-        if covering and _is_unlimited(valid[covering[0]], finding):
-            warnings.setdefault(covering[0], _describe_unlimited(valid[covering[0]], finding))
     for index, rule in enumerate(valid):
         if index not in used | warnings.keys() and not _may_cover(rule, unread):
             warnings[index] = f"{_start(rule)} covers nothing: remove it"
@@ -104,10 +106,6 @@ def _describe_exceeded(rule: AcceptRule, finding: Finding) -> str:
         f"{_start(rule)} does not cover {_name(finding)}, which {_find_limit(rule, finding)}: "
         f"{_describe_remedy(finding)}, or accept it again"
     )
-
-
-def _is_unlimited(rule: AcceptRule, finding: Finding) -> bool:
-    return not rule.danger and rule.live is None and find_danger(finding) is Danger.SERVING
 
 
 def _describe_unlimited(rule: AcceptRule, finding: Finding) -> str:

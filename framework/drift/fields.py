@@ -213,10 +213,10 @@ def _add_list_states(
     if not paths:
         return list(findings)
     differences = Counter(
-        above
-        for field in fields
-        for above in _list_above(FieldPath.parse(field.path))
-        if above in paths
+        path
+        for field in map(FieldPath.parse, (field.path for field in fields))
+        for path in paths
+        if field.is_within(path)
     )
     pending = [FieldPath.parse(text) for text in changes]
     changed = {
@@ -228,11 +228,6 @@ def _add_list_states(
         else replace(finding, list_differences=differences[path], list_is_pending=path in changed)
         for finding in findings
     ]
-
-
-def _list_above(path: FieldPath) -> Iterator[FieldPath]:
-    """Yields a path and all paths above it."""
-    return (FieldPath(path.steps[:depth]) for depth in range(len(path.steps) + 1))
 
 
 def _find_last_apply(compared: ComparedObject) -> str:
@@ -276,7 +271,8 @@ def _drop_allowed_parts(
         return
 
     def may_write(manager: str, path: str) -> bool:
-        if _is_within_finalizers(path) and not manager.startswith("kubectl"):
+        is_finalizer = FieldPath.parse(path).steps[:2] == ("metadata", "finalizers")
+        if is_finalizer and not manager.startswith("kubectl"):
             # As in `up`, which leaves the finalizers of operators. Without managedFields it does
             # not know those of people.
             return bool(manager) or not has_owners
@@ -309,11 +305,6 @@ def _drop_allowed_parts(
             # A member of a set is found by its value, which may be redacted.
             value = REDACTED if shown is MISSING else read_item(below, shown)
             yield FieldChange(str(below), None, value, manager, time)
-
-
-def _is_within_finalizers(path: str) -> bool:
-    """Returns whether a field is metadata.finalizers, or an item of it."""
-    return FieldPath.parse(path).steps[:2] == ("metadata", "finalizers")
 
 
 def _find_pending(

@@ -106,17 +106,16 @@ class FindingGroup:
 def group_findings(findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:
     """Returns the groups, those that endanger most first; every finding is in one of them."""
     findings = tuple(findings)
-    shared: list[list[Finding]] = []
+    groups: list[FindingGroup] = []
     single: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for bucket in _split_by_cause(findings):
         if len({(f.type, f.object) for f in bucket}) > 1:
-            shared.append(bucket)
+            words = {describe_change(finding) for finding in bucket}
+            change = words.pop() if len(words) == 1 else _generalize(min(words))
+            groups.append(_build_group(bucket, change))
         else:
             single[bucket[0].type, bucket[0].object] += bucket
-    groups = [
-        *(_build_group(bucket, _describe_shared(bucket)) for bucket in shared),
-        *(_build_group(bucket, "") for bucket in single.values()),
-    ]
+    groups += (_build_group(bucket, "") for bucket in single.values())
     return tuple(sorted(groups, key=_sort_key))
 
 
@@ -157,12 +156,6 @@ def describe_change(finding: Finding) -> str:
     if finding.kind is FindingKind.ADDED:
         return f"{finding.path} added"
     return f"{finding.path} {'removed' if finding.live is None else 'changed'}"
-
-
-def _describe_shared(findings: Sequence[Finding]) -> str:
-    """Returns the change that several findings share."""
-    words = {describe_change(finding) for finding in findings}
-    return words.pop() if len(words) == 1 else _generalize(sorted(words)[0])
 
 
 def _split_by_cause(findings: Sequence[Finding]) -> Iterator[list[Finding]]:

@@ -6,12 +6,11 @@ job that no longer runs; an alert on success finds a check that failed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 
 from framework.drift.grouping import Danger, find_danger
 from framework.drift.history import History
-from framework.drift.report import Finding, FindingKind, Verdict
+from framework.drift.report import DriftReport, FindingKind, Verdict
 from framework.drift.run import DriftRun
 
 _PREFIX = "modelcatalog_drift"
@@ -47,58 +46,40 @@ def render_metrics(run: DriftRun, history: History | None = None) -> str:
     """
     history = history or History()
     samples: dict[str, list[Sample]] = {name: [] for name, _ in _METRICS}
-    for report in run.reports:
-        labels = {"environment": run.environment, "stack": report.stack.name}
-        open_findings = [*map(_classify, report.findings)]
-        seen = {finding.id for finding in (*report.findings, *report.accepted)}
-        open_findings += _list_open(history, report.stack.name, seen)
-        samples["findings"] += _count_findings(open_findings, labels)
-        samples["accepted_findings"].append((labels, len(report.accepted)))
-        samples["pending_models"].append((labels, len(report.pending)))
-        samples["uncompared_resources"].append((labels, len(report.uncompared)))
-        complete = report.verdict is not Verdict.FAILED
-        samples["success"].append((labels, int(complete)))
-        samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
-        _add_times(samples, history, labels, report.checked if complete else None)
-    for failed in run.failed:
-        labels = {"environment": run.environment, "stack": failed.stack.name}
-        samples["success"].append((labels, 0))
-        # No sample if no finding is open, because 0 would read as clean.
-        if open_findings := _list_open(history, failed.stack.name):
-            samples["findings"] += _count_findings(open_findings, labels)
-        _add_times(samples, history, labels)
+    checked: list[tuple[str, DriftReport | None]] = [(r.stack.name, r) for r in run.reports]
+    for stack, report in (*checked, *((failed.stack.name, None) for failed in run.failed)):
+        labels = {"environment": run.environment, "stack": stack}
+        past = [finding for finding in history.find_open(stack) if not finding.accepted]
+        found = (*report.findings, *report.accepted) if report else ()
+        seen = {finding.id for finding in found}
+        categories = [(f.kind, find_danger(f)) for f in (report.findings if report else ())]
+        # Lines of an older version have neither; such a finding counts as a changed setting.
+        categories += [
+            (finding.change or FindingKind.CHANGED, finding.danger or Danger.SETTING)
+            for finding in past
+            if finding.id not in seen
+        ]
+        # No sample of a check that failed if no finding is open, because 0 would read as clean.
+        if report or categories:
+            samples["findings"] += _count_findings(categories, labels)
+        if report:
+            samples["accepted_findings"].append((labels, len(report.accepted)))
+            samples["pending_models"].append((labels, len(report.pending)))
+            samples["uncompared_resources"].append((labels, len(report.uncompared)))
+            samples["last_check_timestamp_seconds"].append((labels, report.checked.timestamp()))
+        last_complete = history.find_last_complete(stack)
+        is_complete = report is not None and report.verdict is not Verdict.FAILED
+        samples["success"].append((labels, int(is_complete)))
+        if report and is_complete:
+            last_complete = report.checked
+        if last_complete:
+            sample = labels, last_complete.timestamp()
+            samples["last_complete_check_timestamp_seconds"].append(sample)
+        if past:
+            oldest = min(finding.since for finding in past).timestamp()
+            samples["oldest_finding_timestamp_seconds"].append((labels, oldest))
     samples["duration_seconds"].append(({"environment": run.environment}, round(run.seconds, 3)))
     return "".join(_render_metric(name, text, samples[name]) for name, text in _METRICS)
-
-
-def _classify(finding: Finding) -> Category:
-    return finding.kind, find_danger(finding)
-
-
-def _list_open(history: History, stack: str, seen: Collection[str] = ()) -> list[Category]:
-    """Returns the findings of earlier checks that nobody accepted, without those of `seen`."""
-    return [
-        # Lines of an older version have neither; such a finding counts as a changed setting.
-        (past.change or FindingKind.CHANGED, past.danger or Danger.SETTING)
-        for past in history.find_open(stack)
-        if past.id not in seen and not past.accepted
-    ]
-
-
-def _add_times(
-    samples: dict[str, list[Sample]],
-    history: History,
-    labels: Mapping[str, str],
-    last_complete: datetime | None = None,
-) -> None:
-    last_complete = last_complete or history.find_last_complete(labels["stack"])
-    if last_complete:
-        sample = labels, last_complete.timestamp()
-        samples["last_complete_check_timestamp_seconds"].append(sample)
-    open_findings = [past for past in history.find_open(labels["stack"]) if not past.accepted]
-    if open_findings:
-        oldest = min(past.since for past in open_findings).timestamp()
-        samples["oldest_finding_timestamp_seconds"].append((labels, oldest))
 
 
 def _count_findings(findings: Iterable[Category], labels: Mapping[str, str]) -> Iterable[Sample]:

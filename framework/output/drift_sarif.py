@@ -33,7 +33,6 @@ _RULES = {
     FindingKind.RECREATED: ("ObjectRecreated", "Somebody deleted an object and created it again"),
     FindingKind.FOREIGN: ("ForeignObject", "An object that no stack owns"),
 }
-_RULE_IDS = {kind: f"drift/{kind}" for kind in FindingKind}
 
 
 def render_sarif(run: DriftRun, prefix: str = "") -> str:
@@ -68,7 +67,7 @@ def _build_driver() -> dict[str, Any]:
         "name": "modelcatalog drift",
         "rules": [
             {
-                "id": _RULE_IDS[kind],
+                "id": f"drift/{kind}",
                 "name": name,
                 "shortDescription": {"text": f"{text}."},
                 "help": {"text": "Put it back with `up`, or keep it with `take` or `accept`."},
@@ -101,8 +100,10 @@ def _build_invocation(run: DriftRun) -> dict[str, Any]:
 
 def _build_result(finding: Finding, report: DriftReport, prefix: str) -> dict[str, Any]:
     home = Position(environment_path(report.stack.environment), 0, 0)
+    name = f"{report.stack}/{finding.object_kind}/{finding.object}"
+    name += f"/{finding.path}" if finding.path else ""
     result: dict[str, Any] = {
-        "ruleId": _RULE_IDS[finding.kind],
+        "ruleId": f"drift/{finding.kind}",
         "ruleIndex": list(FindingKind).index(finding.kind),
         "level": _LEVELS[find_danger(finding)],
         "message": {"text": render_visible(_describe(finding, report))},
@@ -111,7 +112,7 @@ def _build_result(finding: Finding, report: DriftReport, prefix: str) -> dict[st
                 "physicalLocation": _build_location(finding.source or home, prefix),
                 "logicalLocations": [
                     {
-                        "fullyQualifiedName": render_visible(_name(finding, report)),
+                        "fullyQualifiedName": render_visible(name),
                         "kind": "resource",
                     }
                 ],
@@ -130,11 +131,6 @@ def _build_result(finding: Finding, report: DriftReport, prefix: str) -> dict[st
             {"kind": "external", "justification": render_rule(finding.accepted_by)}
         ]
     return result
-
-
-def _name(finding: Finding, report: DriftReport) -> str:
-    name = f"{report.stack}/{finding.object_kind}/{finding.object}"
-    return f"{name}/{finding.path}" if finding.path else name
 
 
 def _build_location(position: Position, prefix: str) -> dict[str, Any]:
