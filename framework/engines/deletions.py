@@ -293,7 +293,8 @@ class _Check:
 
         A claim is a problem, because its data is lost; all others are named in a warning. An own
         program may name the Namespace of an object, which then does not follow `namespace`. And a
-        `destroy` with `MODEL=` may delete a Namespace that objects of other models are in.
+        request to destroy some models, which no verb makes today, may delete a Namespace that
+        objects of other models are in.
         """
         names = set()
         advice = "destroy its model as well, or move the claim to another Namespace"
