@@ -20,7 +20,7 @@ from framework.plan.pod_needs import (
     read_amount,
     resolve_pod_needs,
 )
-from framework.plan.rendered import mapping_in, mappings_in, texts_in
+from framework.plan.rendered import mapping_in, mappings_in, meets, texts_in
 
 # Resources of a quota that are named without `requests.`, beside `hugepages-<size>`.
 _PLAIN = frozenset({"cpu", "memory", "ephemeral-storage"})
@@ -127,7 +127,10 @@ def find_missing_amounts(
         # A quota refuses only new Pods, and this rollout creates none.
         if not rollout.rolls and rollout.replicas <= rollout.running:
             continue
-        missing: dict[tuple[str, str, str], list[str]] = {}
+        # The missing amounts of each container, and the paths of their fields.
+        lacking: dict[str, dict[str, None]] = {}
+        fields: dict[str, None] = {}
+        names = set()
         for quota in quotas:
             if not _is_covered(quota, rollout.pod):
                 continue
@@ -135,30 +138,21 @@ def find_missing_amounts(
             for resource in mapping_in(mapping_in(quota, "spec"), "hard"):
                 part, name = _split(resource)
                 for path, container in _list_lacking(rollout.pod, part, name):
-                    key = (path, str(container.get("name")), f"{part}.{name}")
-                    missing.setdefault(key, []).append(
-                        f"{metadata['namespace']}/{metadata['name']}"
-                    )
-        if missing:
-            yield _build_missing(rollout, missing)
-
-
-def _build_missing(
-    rollout: Rollout, missing: Mapping[tuple[str, str, str], Iterable[str]]
-) -> Problem:
-    lacking: dict[str, list[str]] = {}
-    for _, container, resource in missing:
-        lacking.setdefault(container, []).append(resource)
-    parts = [f"container {name} has no {list_names(found)}" for name, found in lacking.items()]
-    names = list_names(sorted({name for found in missing.values() for name in found}))
-    amounts = list_names([*dict.fromkeys(resource for _, _, resource in missing)])
-    return Problem(
-        component=rollout.component,
-        object=rollout.object,
-        message=f"ResourceQuota {names}: {'; '.join(parts)}: the server refuses its Pods",
-        fields=tuple(dict.fromkeys(path for path, _, _ in missing)),
-        next_step=f"set {amounts}, or add a LimitRange with defaults to the Namespace",
-    )
+                    lacking.setdefault(container, {})[f"{part}.{name}"] = None
+                    fields[path] = None
+                    names.add(f"{metadata['namespace']}/{metadata['name']}")
+        if lacking:
+            parts = [f"container {name} has no {list_names([*lacking[name]])}" for name in lacking]
+            amounts = dict.fromkeys(amount for found in lacking.values() for amount in found)
+            yield Problem(
+                component=rollout.component,
+                object=rollout.object,
+                message=f"ResourceQuota {list_names(sorted(names))}: {'; '.join(parts)}: the "
+                "server refuses its Pods",
+                fields=tuple(fields),
+                next_step=f"set {list_names([*amounts])}, or add a LimitRange with defaults to the "
+                "Namespace",
+            )
 
 
 def _split(resource: str) -> tuple[Part, str]:
@@ -167,10 +161,8 @@ def _split(resource: str) -> tuple[Part, str]:
     return ("limits", name) if part == "limits" else ("requests", name or part)
 
 
-def _list_lacking(
-    pod: Mapping[str, Any], part: Part, resource: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields each container that lacks an amount, with the path of the missing field.
+def _list_lacking(pod: Mapping[str, Any], part: Part, resource: str) -> Iterator[tuple[str, str]]:
+    """Yields the path of each missing field, and the container that lacks it.
 
     The server requires only cpu and memory of each container, and not if the Pod as a whole has
     the amount.
@@ -180,8 +172,8 @@ def _list_lacking(
     for kind in ("initContainers", "containers"):
         for container in mappings_in(pod, kind):
             if find_written_amount(container, resource, part) is None:
-                field = f"spec.template.spec.{kind}[{container.get('name')}].resources.{part}"
-                yield field, container
+                name = str(container.get("name"))
+                yield f"spec.template.spec.{kind}[{name}].resources.{part}", name
 
 
 def add_defaults(
@@ -305,17 +297,10 @@ def _is_covered(quota: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
         "NotBestEffort": has_requests,
         "CrossNamespacePodAffinity": "podAffinity" in mapping_in(pod, "affinity"),
     }
-    priority = str(pod.get("priorityClassName") or "")
+    priority = pod.get("priorityClassName") or None
     return all(
-        _has_priority(scope, priority)
+        meets(scope, priority)
         if scope.get("scopeName") == "PriorityClass"
         else in_scope.get(str(scope.get("scopeName")), True)
         for scope in _list_scopes(quota)
     )
-
-
-def _has_priority(scope: Mapping[str, Any], name: str) -> bool:
-    operator, values = str(scope.get("operator")), texts_in(scope, "values")
-    if operator in ("Exists", "DoesNotExist"):
-        return bool(name) == (operator == "Exists")
-    return (name in values) == (operator == "In")

@@ -55,11 +55,15 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
     """Returns True if a LabelSelector selects Pods with these labels."""
     if any(labels.get(key) != value for key, value in mapping_in(selector, "matchLabels").items()):
         return False
-    return all(_meets(term, labels) for term in mappings_in(selector, "matchExpressions"))
+    return all(
+        meets(term, labels.get(str(term.get("key"))))
+        for term in mappings_in(selector, "matchExpressions")
+    )
 
 
-def _meets(requirement: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    value, operator = labels.get(str(requirement.get("key"))), str(requirement.get("operator"))
+def meets(requirement: Mapping[str, Any], value: Any) -> bool:
+    """Returns True if a value, None for an absent one, meets a requirement of a selector."""
+    operator = str(requirement.get("operator"))
     if operator in ("Exists", "DoesNotExist"):
         return (value is not None) == (operator == "Exists")
     is_listed = value in texts_in(requirement, "values")
