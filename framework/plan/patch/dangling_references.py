@@ -6,14 +6,14 @@ to it by name. Each object is valid by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from framework.catalog import CatalogModel
 from framework.core.diagnostics import Diagnostic, SettingDiagnostic
 from framework.core.field_paths import FieldPath, ItemKey
 from framework.plan.manifest import ModelPlan
-from framework.plan.patch.entries import Patch, list_patches
+from framework.plan.patch.entries import list_patches
 from framework.plan.patch.merge import find_touched, get_key
 
 _POD = FieldPath(("spec", "template", "spec"))
@@ -26,15 +26,9 @@ _HOOKS = (
 )
 
 
-class _DanglingReference(NamedTuple):
-    """A name that refers to nothing.
-
-    A patch of one of the `fields`, each a kind and a path, has caused it. The most likely one is
-    the first.
-    """
-
-    message: str
-    fields: tuple[tuple[str, FieldPath], ...]
+# A name that refers to nothing: the message, and the fields, each a kind and a path. A patch of one
+# of them has caused it. The most likely one is the first.
+_DanglingReference = tuple[str, tuple[tuple[str, FieldPath], ...]]
 
 
 def find_dangling_references(plan: ModelPlan, model: CatalogModel) -> Iterator[Diagnostic]:
@@ -43,50 +37,36 @@ def find_dangling_references(plan: ModelPlan, model: CatalogModel) -> Iterator[D
     References that dangle without any patch are not reported here: the settings are checked before.
     """
     services = [manifest for manifest in plan.manifests if manifest.kind == "Service"]
+    # The patch of a Service may name a port that no container has, or remove one from the Ingress.
     service_patches = [
         patch for service in services for patch in list_patches(service, plan, model)
     ]
     ingress = plan.find("Ingress")
-    if ingress is not None:
-        references = _find_dangling_backends(ingress.object, [s.object for s in services])
-        yield from _blame(references, [*list_patches(ingress, plan, model), *service_patches])
     for manifest in plan.manifests:
-        if manifest.kind != "Deployment":
-            continue
-        patches = [*list_patches(manifest, plan, model)]
-        # The patch of a Service may name a port that no container has.
-        patches += service_patches
-        yield from _blame(_find_dangling(manifest.object, [s.object for s in services]), patches)
-
-
-def _blame(
-    references: Iterable[_DanglingReference], patches: Iterable[Patch]
-) -> Iterator[Diagnostic]:
-    """Yields a diagnostic for each reference at the first patch that touches one of its fields."""
-    for reference in references:
-        causes = (
-            (patch, touched)
-            for kind, path in reference.fields
-            for patch in patches
-            if patch.kind == kind and (touched := find_touched(patch.content, path)) is not None
-        )
-        if cause := next(causes, None):
-            patch, touched = cause
-            yield from patch.diagnostics(SettingDiagnostic(touched, f": {reference.message}"))
-
-
-def _find_dangling(
-    deployment: Mapping[str, Any], services: list[dict[str, Any]]
-) -> Iterator[_DanglingReference]:
-    pod = deployment["spec"]["template"]["spec"]
-    containers = []
-    for kind in ("initContainers", "containers"):
-        for container in pod.get(kind, ()):
-            containers.append(container)
-            path = _POD.child(kind).child(ItemKey(container["name"]))
-            yield from _find_dangling_hooks(container, path)
-    for service in services:
-        yield from _find_dangling_targets(service, containers)
+        references: list[_DanglingReference] = []
+        if manifest is ingress:
+            references += _find_dangling_backends(manifest.object, [s.object for s in services])
+        elif manifest.kind == "Deployment":
+            containers = []
+            pod = manifest.object["spec"]["template"]["spec"]
+            for kind in ("initContainers", "containers"):
+                for container in pod.get(kind, ()):
+                    containers.append(container)
+                    path = _POD.child(kind).child(ItemKey(container["name"]))
+                    references += _find_dangling_hooks(container, path)
+            for service in services:
+                references += _find_dangling_targets(service.object, containers)
+        patches = [*list_patches(manifest, plan, model), *service_patches]
+        for message, fields in references:
+            causes = (
+                (patch, touched)
+                for kind, path in fields
+                for patch in patches
+                if patch.kind == kind and (touched := find_touched(patch.content, path)) is not None
+            )
+            if cause := next(causes, None):
+                patch, touched = cause
+                yield from patch.diagnostics(SettingDiagnostic(touched, f": {message}"))
 
 
 def _find_dangling_hooks(
@@ -100,7 +80,7 @@ def _find_dangling_hooks(
             for step in steps:
                 port = get_key(port, str(step))
             if _is_missing(port, _port_names(container)):
-                yield _DanglingReference(
+                yield (
                     f'{container["name"]}\'s {hook.steps[-1]} uses port "{port}", which the '
                     "container does not have",
                     (
@@ -127,7 +107,7 @@ def _find_dangling_backends(
             continue
         if wanted not in {port.get("name") for port in ports} | {port["port"] for port in ports}:
             names = ", ".join(sorted(str(port.get("name", port["port"])) for port in ports))
-            yield _DanglingReference(
+            yield (
                 f'the Ingress sends requests to port "{wanted}", which the Service does not have; '
                 f"expected one of the ports: {names}",
                 (("Ingress", path), ("Service", FieldPath(("spec", "ports")))),
@@ -147,7 +127,7 @@ def _find_dangling_targets(
     path = FieldPath(("spec", "ports"))
     ports = service["spec"].get("ports")
     if not ports:
-        yield _DanglingReference("no port is left; a Service needs one", (("Service", path),))
+        yield ("no port is left; a Service needs one", (("Service", path),))
     names = {name for container in containers for name in _port_names(container)}
     lists = [
         _POD.child("containers").child(ItemKey(container["name"])).child("ports")
@@ -156,7 +136,7 @@ def _find_dangling_targets(
     for port in ports or ():
         target = port.get("targetPort")
         if _is_missing(target, names):
-            yield _DanglingReference(
+            yield (
                 f'the Service targets port "{target}", which no container has',
                 (
                     ("Service", path.child(port["port"]).child("targetPort")),

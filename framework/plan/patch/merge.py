@@ -117,21 +117,18 @@ class _Merge:
         merged = {} if DIRECTIVE in new else dict(old)
         for key, value in new.items():
             if key.startswith("$"):
-                self._check_directive(key, value, (*at, key))
+                if key != DIRECTIVE or value != "replace":
+                    self._add(
+                        (*at, key),
+                        'is not a supported directive; expected "$patch: replace", or '
+                        '"$patch: delete" in an item of a list',
+                    )
             elif value is None:
                 merged.pop(key, None)
             else:
                 child = type_.child(key) if type_ else None
                 merged[key] = self._value(merged.get(key), value, child, (*at, key))
         return merged
-
-    def _check_directive(self, key: str, value: Any, at: KeyPath) -> None:
-        if key != DIRECTIVE or value != "replace":
-            self._add(
-                at,
-                'is not a supported directive; expected "$patch: replace", or "$patch: delete" in '
-                "an item of a list",
-            )
 
     def _value(self, old: Any, new: Any, type_: FieldType | None, at: KeyPath) -> Any:
         if old is not None and _shape(old) != _shape(new):
