@@ -73,7 +73,8 @@ def get_origin_type(annotation: Any) -> Any:
 @cache
 def build_forms(settings_type: type[Settings]) -> FormTree:
     """Returns the forms of a settings class and of everything below it."""
-    tree = FormTree(_form_of_class(settings_type))
+    replaces = settings_type.replaces
+    tree = FormTree(Form(replaces=replaces) if replaces else None)
     for name, info in settings_type.model_fields.items():
         # pydantic moves the metadata of a plain Annotated field from its type to the field.
         annotation: Any = info.annotation
@@ -83,10 +84,6 @@ def build_forms(settings_type: type[Settings]) -> FormTree:
         if below.form or below.below:
             tree.below[info.alias or name] = below
     return tree
-
-
-def _form_of_class(settings_type: type[Settings]) -> Form | None:
-    return Form(replaces=settings_type.replaces) if settings_type.replaces else None
 
 
 def _build(annotation: Any) -> FormTree:

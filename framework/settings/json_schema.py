@@ -227,23 +227,19 @@ class _LayerSchema:
     def _refer(self, name: str) -> str:
         """Returns a reference to a class or partial model, and adds its definition once."""
         if name not in self._definitions:
+            # Set first, since a class may refer to itself.
             self._definitions[name] = {}
-            self._definitions[name] = self._open(name)
+            if name in PARTIAL_MODELS.values():
+                without = _NOT_IN_CANDIDATES if name == "Candidate" else ()
+                mapping = self._mapping("Model", without=without)
+                # It is merged before interpolations are resolved, so it cannot be one.
+                definition = {**mapping, "type": ["object", "null"]}
+            else:
+                description = self._classes[name]["description"]
+                described = {"description": description, **self._mapping(name)}
+                definition = _open_value(described, nullable=True)
+            self._definitions[name] = definition
         return f"#/definitions/{name}"
-
-    def _open(self, name: str) -> Json:
-        """Returns the schema of a mapping that may also be null or an interpolation."""
-        # A partial model is merged before interpolations are resolved, so it cannot be one.
-        if name in PARTIAL_MODELS.values():
-            return {**self._define(name), "type": ["object", "null"]}
-        return _open_value(self._define(name), nullable=True)
-
-    def _define(self, name: str) -> Json:
-        if name == "Candidate":
-            return self._mapping("Model", without=_NOT_IN_CANDIDATES)
-        if name == "Layer":
-            return self._mapping("Model")
-        return {"description": self._classes[name]["description"], **self._mapping(name)}
 
     def _value(self, node: Json, *, nullable: bool = True) -> Json:
         """Returns the schema, in a layer, of a value with pydantic's schema `node`."""

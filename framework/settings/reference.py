@@ -238,11 +238,11 @@ _PROFILES_ROW = Row(
 
 def _render_section(title: str, introduction: str, rows: list[Row]) -> str:
     cells = [_HEADINGS, *(_cells(row) for row in rows)]
-    columns = [
-        _padded(column, widest)
-        for column, widest in zip(zip(*cells, strict=True), _WIDEST, strict=True)
-        if any(column[1:])
-    ]
+    columns = []
+    for (heading, *below), widest in zip(zip(*cells, strict=True), _WIDEST, strict=True):
+        if any(below):
+            width = min(widest, max(map(len, (heading, *below))))
+            columns.append([cell.ljust(width) for cell in (heading, "---", *below)])
     lines = ["| " + " | ".join(line) + " |" for line in zip(*columns, strict=True)]
     return "\n".join([f"## {title}", "", introduction, "", *lines, ""])
 
@@ -255,12 +255,6 @@ def _render_additions() -> str:
     ]
     heading = ["| Field | What it is | Without it |", "| --- | --- | --- |"]
     return "\n".join(["## What every model gets", "", _ADDITIONS, "", *heading, *rows, ""])
-
-
-def _padded(column: tuple[str, ...], widest: int) -> list[str]:
-    heading, *below = column
-    width = min(widest, max(map(len, column)))
-    return [cell.ljust(width) for cell in (heading, "---", *below)]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -248,29 +248,17 @@ Positive = Annotated[int, Field(ge=1, le=INT32_MAX)]
 # Strict mode refuses a list for a tuple; the items stay strict.
 Texts = Annotated[tuple[Annotated[str, _WITHOUT_NUL], ...], Field(strict=False)]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-LabelKey = Annotated[
-    str,
-    Form(
-        _PREFIXED,
-        "a label's key: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both "
-        "ends, optionally after a DNS name and '/'",
-        317,
-    ),
-]
+_KEY = (
+    "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends, optionally "
+    "after a DNS name and '/'"
+)
+LabelKey = Annotated[str, Form(_PREFIXED, f"a label's key: {_KEY}", 317)]
+AnnotationKey = Annotated[str, Form(_PREFIXED, f"an annotation's key: {_KEY}", 317)]
 LabelValue = Annotated[
     str,
     Form(
         f"({_QUALIFIED})?",
         "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
-    ),
-]
-AnnotationKey = Annotated[
-    str,
-    Form(
-        _PREFIXED,
-        "an annotation's key: at most 63 letters, digits, '-', '_' and '.', a letter or digit at "
-        "both ends, optionally after a DNS name and '/'",
-        317,
     ),
 ]
 Owner = Annotated[
@@ -308,22 +296,9 @@ ObjectName = Annotated[
     str,
     Form(_SUBDOMAIN, "an object's name: lower-case letters, digits, '-' and '.', at most 253", 253),
 ]
-HostName = Annotated[
-    str,
-    Form(
-        rf"(?!\d+\.\d+\.\d+\.\d+$)(\*\.)?{_SUBDOMAIN}",
-        "a DNS name such as \"chat.example.com\": lower-case letters, digits, '-' and '.'",
-        253,
-    ),
-]
-DnsName = Annotated[
-    str,
-    Form(
-        _SUBDOMAIN,
-        "a DNS name such as \"chat.example.com\": lower-case letters, digits, '-' and '.'",
-        253,
-    ),
-]
+_DNS_NAME = "a DNS name such as \"chat.example.com\": lower-case letters, digits, '-' and '.'"
+HostName = Annotated[str, Form(rf"(?!\d+\.\d+\.\d+\.\d+$)(\*\.)?{_SUBDOMAIN}", _DNS_NAME, 253)]
+DnsName = Annotated[str, Form(_SUBDOMAIN, _DNS_NAME, 253)]
 ConfigKey = Annotated[
     str,
     Form(
