@@ -54,12 +54,8 @@ def find_insecure(pod: RenderedPod, standard: PodSecurity) -> Iterator[Violation
         context = {**shared, **mapping_in(container.fields, "securityContext")}
         where = f'container "{container.name}": ' if container.setting else ""
         for setting, message in _find_in_context(context, restricted=restricted):
-            patched = _find_patched_context(pod, container, setting)
-            path: KeyPath = patched or _choose_setting(pod, container, setting)
-            yield (
-                path,
-                f"{where}{str(FieldPath(patched)) if patched else f'security.{setting}'} {message}",
-            )
+            path, name = _find_cause(pod, container, setting)
+            yield path, f"{where}{name} {message}"
         for port in mappings_in(container.fields, "ports"):
             if port.get("hostPort"):
                 message = f"hostPort {port['hostPort']} is not allowed; expected no hostPort"
@@ -67,31 +63,23 @@ def find_insecure(pod: RenderedPod, standard: PodSecurity) -> Iterator[Violation
                 yield patched or (*container.setting, "ports"), where + message
 
 
-def _choose_setting(pod: RenderedPod, container: PodContainer, setting: str) -> KeyPath:
-    """Returns the setting that decides: the container's own, the model's, or the default.
-
-    The default comes from `security.standard`; for another container, it is reported there.
-    """
-    for path in ((*container.setting, "security", setting), ("security", setting)):
-        if path in pod.merged.origins:
-            return path
-    return container.setting or ("security", "standard")
-
-
-def _find_patched_context(
-    pod: RenderedPod, container: PodContainer, setting: str
-) -> KeyPath | None:
-    """Returns the patch, or the object, that writes a field of the container's security context.
-
-    A container without the field gets it from the Pod's security context.
-    """
+def _find_cause(pod: RenderedPod, container: PodContainer, setting: str) -> tuple[KeyPath, str]:
+    """Returns what decides a field of a container's security context, and its name in messages."""
     field = ("securityContext", *_FIELDS.get(setting, (setting,)))
-    if patched := pod.find_patched(*container.steps, *field):
-        return patched
-    own = mapping_in(container.fields, "securityContext")
-    if field[1] not in own and (patched := pod.find_patched(*field)):
-        return patched
-    return (*container.setting, *field) if pod.in_object else None
+    patched = pod.find_patched(*container.steps, *field)
+    if not patched and field[1] not in mapping_in(container.fields, "securityContext"):
+        # A container without the field gets it from the Pod's security context.
+        patched = pod.find_patched(*field)
+    if not patched and pod.in_object:
+        patched = (*container.setting, *field)
+    if patched:
+        return patched, str(FieldPath(patched))
+    # The container's own, the model's, or the default, which comes from `security.standard`. For
+    # another container, that is reported at the container.
+    written = ((*container.setting, "security", setting), ("security", setting))
+    default = container.setting or ("security", "standard")
+    path = next((path for path in written if path in pod.merged.origins), default)
+    return path, f"security.{setting}"
 
 
 def _find_volume(
