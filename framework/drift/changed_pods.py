@@ -45,7 +45,9 @@ def find_changed_pod(
                 continue
             # In the notation of Deployments, so that one entry of an injector covers both.
             text = f"spec.template.{describe_path(path)}"
-            if _is_part(path) and not is_injected(injectors, "Pod", manager, text):
+            # Each item of `ephemeralContainers` has a path of its own.
+            is_part = len(path) > 1 and path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
+            if is_part and not is_injected(injectors, "Pod", manager, text):
                 written[_name_part(path)] = entry
     if not written:
         return []
@@ -76,12 +78,6 @@ def _find_creator(pod: Object) -> str:
         if "f:ownerReferences" in metadata:
             return str(entry["manager"])
     return ""
-
-
-def _is_part(path: OwnedPath) -> bool:
-    """Returns True for a field of the spec, except `ephemeralContainers` itself: each of its items
-    has a path of its own."""
-    return len(path) > 1 and path[0] == "f:spec" and path[1:] != (_EPHEMERAL,)
 
 
 def _name_part(path: OwnedPath) -> str:

@@ -63,19 +63,6 @@ class Neighbour:
     page: str
 
 
-class _Room:
-    """Counts how many more findings the page may show."""
-
-    def __init__(self) -> None:
-        self.left = _MAX_FINDINGS
-
-    def take(self, findings: Sequence[Finding]) -> Sequence[Finding]:
-        """Returns the findings that fit."""
-        shown = findings[: self.left]
-        self.left -= len(shown)
-        return shown
-
-
 def render_drift_html(
     run: DriftRun, history: History | None = None, neighbours: Sequence[Neighbour] = ()
 ) -> str:
@@ -188,7 +175,7 @@ def _head(text: str, kind: str = "") -> Html:
 
 def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
     """Yields the groups under a heading for each danger, the worst first."""
-    room, opened = _Room(), 0
+    room, opened = _MAX_FINDINGS, 0
     blocks: list[Html] = []
     for danger in Danger:
         groups = [
@@ -207,11 +194,9 @@ def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
             opened += 1
             is_open = opened <= _MAX_OPEN and len(group.findings) <= _MAX_OPEN
             stack = report.stack.name if len(run.groups) > 1 else ""
-            blocks.append(
-                _render_group(
-                    group, room, history.find_first_checks(report.stack.name), run, stack, is_open
-                )
-            )
+            shown, since = group.findings[:room], history.find_first_checks(report.stack.name)
+            room -= len(shown)
+            blocks.append(_render_group(group, shown, since, run.checked, stack, is_open))
     if blocks:
         left_out = len(run.findings) - _MAX_FINDINGS
         if left_out > 0:
@@ -221,9 +206,13 @@ def _list_causes(run: DriftRun, history: History) -> Iterator[Html]:
 
 
 def _render_group(
-    group: FindingGroup, room: _Room, since: Since, run: DriftRun, stack: str, is_open: bool
+    group: FindingGroup,
+    shown: Sequence[Finding],
+    since: Since,
+    checked: datetime,
+    stack: str,
+    is_open: bool,
 ) -> Html:
-    shown = room.take(group.findings)
     first = group.findings[0]
     if group.is_shared:
         title = f"{render_objects(group)}: {render_change(group)}"
@@ -232,7 +221,7 @@ def _render_group(
         title = f"{first.label}: {_summarize(group.findings)}"
         # For a whole object, the title of the group already has everything.
         named = len(group.findings) > 1 or bool(first.path)
-        body = join(_render_finding(finding, since, run.checked, named) for finding in shown)
+        body = join(_render_finding(finding, since, checked, named) for finding in shown)
     by = " · ".join(filter(None, (render_cause(group), stack)))
     if len(shown) < len(group.findings):
         more = f"and {len(group.findings) - len(shown)} more (report.json)"
@@ -307,13 +296,11 @@ def _render_finding(finding: Finding, since: Since, checked: datetime, named: bo
     title: tuple[str | Html, ...] = (finding.note or finding.kind.value,)
     if finding.path:
         title = (element("code", finding.path), f" {finding.kind}")
-    first = since.get(finding.id)
     stood = ""
-    if first:
+    if first := since.get(finding.id):
         nights = (checked.date() - first.date()).days
-        stood = f"since {first:%Y-%m-%d}" + (
-            f" ({render_count(nights, 'night')})" if nights else ""
-        )
+        stood = f"since {first:%Y-%m-%d}"
+        stood += f" ({render_count(nights, 'night')})" if nights else ""
     cause = render_writer(finding.manager, finding.time)
     facts: list[str | Html] = [
         f"by {cause}" if finding.manager else cause or "by whom is unknown",

@@ -45,13 +45,15 @@ def render_drift_markdown(run: DriftRun, history: History | None = None) -> str:
     history = history or History()
     head = [f"### {escape_markdown(run.environment)}: {render_verdict(run)}", ""]
     head += _limit(list(_render_stacks(run)))
-    tail = _render_tail(run, history)
-    causes = [row for part in run.groups for row in _list_causes(part, history)]
-    details = [
-        row
-        for report in run.reports
-        for row in _list_details(report, history.find_first_checks(report.stack.name))
-    ]
+    # What does not count as drift, what was resolved, and the next commands.
+    tail = _limit(list(_list_notes(run, history)))
+    if commands := [f"{command}   # {what}" for what, command in list_commands(run)]:
+        tail += ["", *fence(commands, "sh")]
+    causes, details = list[str](), list[str]()
+    for report, groups in run.groups:
+        since = history.find_first_checks(report.stack.name)
+        causes += _list_causes(groups, since)
+        details += _list_details(report, since)
     room = _MAX_BYTES - _size([*head, *tail]) - _RESERVED
     shown_causes = _fit(causes[:_MAX_ROWS], room)
     shown = _fit(details, room - _size(shown_causes))
@@ -95,11 +97,7 @@ def _render_stacks(run: DriftRun) -> Iterator[str]:
         yield f"\n**Not checked:** stack {_text(str(failed.stack))}: {_text(failed.reason)}"
 
 
-def _list_causes(
-    part: tuple[DriftReport, Sequence[FindingGroup]], history: History
-) -> Iterator[str]:
-    report, groups = part
-    since = history.find_first_checks(report.stack.name)
+def _list_causes(groups: Sequence[FindingGroup], since: Since) -> Iterator[str]:
     for group in groups:
         first = group.findings[0]
         objects = render_objects(group) if group.is_shared else first.label
@@ -122,13 +120,6 @@ def _list_details(report: DriftReport, since: Since) -> Iterator[str]:
                 str(finding.source or ""),
             ]
         )
-
-
-def _render_tail(run: DriftRun, history: History) -> list[str]:
-    """Returns what does not count as drift, what was resolved, and the next commands."""
-    lines = _limit(list(_list_notes(run, history)))
-    commands = [f"{command}   # {what}" for what, command in list_commands(run)]
-    return [*lines, "", *fence(commands, "sh")] if commands else lines
 
 
 def _list_notes(run: DriftRun, history: History) -> Iterator[str]:
