@@ -69,7 +69,7 @@ def run_destroy(root: Path, options: argparse.Namespace) -> ExitCode:
         if session.plan.cluster.local:
             start_local_cluster(root, sys.stdout)
         print(session.render_header(), flush=True)
-        return _apply(session, options, session.engine.destroy, "nothing is deployed")
+        return _apply(session, options, session.engine.destroy, "the state records nothing")
 
 
 def _apply(

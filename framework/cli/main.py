@@ -205,7 +205,13 @@ def _is_of_cluster(verb: Verb) -> bool:
 def _takes_no_model(verb: Verb) -> UsageError:
     scope = "the whole environment" if verb.environment == "required" else "the whole catalog"
     scope = "the whole local cluster" if _is_of_cluster(verb) else scope
-    return UsageError(f"{verb.name} does not accept MODEL: it always applies to {scope}")
+    message = f"{verb.name} does not accept MODEL: it always applies to {scope}"
+    if verb.name == "destroy":
+        message += (
+            "; to delete one model, remove its file, or set `enabled: false` in the environment's "
+            "file for it, then run `make up`"
+        )
+    return UsageError(message)
 
 
 def _check_names(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None:

@@ -361,7 +361,9 @@ def list_commands(run: DriftRun) -> list[tuple[str, str]]:
         commands.append(("keep", f"make take ENV={environment} FINDING={example}"))
     # `up` changes only what its stack owns. The data of a claim would be lost with it.
     deletable = [f for f in foreign if f.object_kind != "PersistentVolumeClaim"]
-    commands += [("delete", _build_kubectl_delete(run, finding)) for finding in deletable[:1]]
+    # One command as an example: what belongs to others is deleted one by one, if at all.
+    name = "delete" if len(deletable) == 1 else f"delete, 1 of {len(deletable)}"
+    commands += [(name, _build_kubectl_delete(run, finding)) for finding in deletable[:1]]
     if run.findings:
         example = run.findings[0].id if len(run.findings) == 1 else "ID"
         accept = f"make accept ENV={environment} FINDING={example} REASON='...' UNTIL=YYYY-MM-DD"

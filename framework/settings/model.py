@@ -155,9 +155,11 @@ class Model(ServingContainer):
     """Further objects of the model in the form of Kubernetes, each by a key of your choice: a
     ServiceMonitor, an HTTPRoute, a Role. `metadata.name` is by default `<model>-<key>`; namespace
     and labels are added. The objects are created before the Deployment, and deleted when the model
-    or their key is removed; a PersistentVolumeClaim is kept. Both tracks share them. `validate`
-    checks the fields of Kubernetes' own kinds. Those of custom resources are checked only by the
-    server, in the dry run of `preview`. Secrets are refused, since the files are not encrypted."""
+    or their key is removed; a PersistentVolumeClaim is kept. Both tracks share them. `up` does not
+    wait for their Pods, such as those of a StatefulSet or a Job, and `status` does not list them.
+    `validate` checks the fields of Kubernetes' own kinds. Those of custom resources are checked
+    only by the server, in the dry run of `preview`. Secrets are refused, since the files are not
+    encrypted."""
     patch: dict[str, dict[str, Any]] = {}
     """Strategic merge patches for the rendered manifests, for fields that no setting covers. The
     key is a kind, such as `Deployment`, for all objects of the kind; or one object:

@@ -280,6 +280,10 @@ def test_names_without_an_option_are_shown_with_it(
             "cluster-up churn",
             "cluster-up does not accept MODEL: it always applies to the whole local",
         ),
+        (
+            "destroy churn dev",
+            "the whole environment; to delete one model, remove its file, or set `enabled: false`",
+        ),
         ("validate dev prod", "validate takes one name, the environment: remove prod"),
         ("explain dev --model churn fraud --key image", "the environment: remove fraud"),
         ("schema dev", "schema takes no ENV: it concerns the catalog"),

@@ -322,6 +322,14 @@ def test_advice_to_delete_names_the_cluster_and_the_group(
     assert advise(report).get("delete") == command
 
 
+def test_advice_to_delete_says_that_it_is_one_of_several(root: Path) -> None:
+    namespace, own = build("Namespace", "ml", ""), build("Service", "own")
+    foreign = [build("Service", name) for name in ("x", "y")]
+    report = compare(root, [record(namespace), record(own, "a")], [namespace, own, *foreign])
+    command = "kubectl --context here delete service x -n ml"
+    assert advise(report).get("delete, 1 of 2") == command
+
+
 @pytest.mark.parametrize(
     ("live", "selected", "found"),
     [

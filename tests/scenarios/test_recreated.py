@@ -70,6 +70,8 @@ def test_recreated_object_with_our_labels_is_taken_over_after_consent(
     }
     assert "kubectl-replace" not in managers
     project.succeed("destroy", "dev", "--yes")
+    # It reads the state only: after a loss of the state, the objects would still run.
+    assert "the state records nothing" in project.succeed("destroy", "dev", "--yes")
 
 
 @pytest.mark.grid
