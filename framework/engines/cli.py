@@ -264,7 +264,7 @@ class CliEngine:
     def _preview(
         self,
         opened: OpenedStack,
-        provider: KubernetesProvider | None,
+        provider: KubernetesProvider,
         messages: Iterable[str],
     ) -> CliPreview:
         """Previews what `up` would do, and adds `messages` and the problems of deletions.
@@ -334,11 +334,9 @@ class CliEngine:
             opened.stack.refresh_only(roots)
 
     @contextmanager
-    def _connect_named(self, request: Request) -> Iterator[KubernetesProvider | None]:
-        """Yields the cluster that the environment names; None if the request names none."""
-        if request.cluster is None or request.plan is None:
-            yield None
-            return
+    def _connect_named(self, request: Request) -> Iterator[KubernetesProvider]:
+        """Yields the cluster that the environment names, as for all commands that deploy."""
+        assert request.cluster is not None
         connection = self._connect(asdict(request.cluster), request.root)
         connection.provider.injectors = request.injectors
         connection.provider.uses_lists = not request.reads_one_by_one

@@ -50,16 +50,15 @@ class CliApply:
     """
 
     def __init__(
-        self, previewed: CliPreview, provider: KubernetesProvider | None, on_progress: OnProgress
+        self, previewed: CliPreview, provider: KubernetesProvider, on_progress: OnProgress
     ) -> None:
-        """`provider` is None where the request names no cluster."""
         self._opened, self._previewed = previewed.opened, previewed
         self._request, self._provider = self._opened.request, provider
         self._feed = feed = ProgressFeed(on_progress)
         self._follower = RolloutFollower(provider, feed, previewed.steps)
         components = previewed.reader.components
         self._reader = self._opened.read_events(self._follower.show, components=components)
-        self._pre_cli_writer = PreCliWriter(provider, feed) if provider is not None else None
+        self._pre_cli_writer = PreCliWriter(provider, feed)
         self._held = HeldDeletions()
         # The recorded URNs that a refresh has changed, and that no step has written since.
         self._refreshed: frozenset[str] = frozenset()
@@ -95,8 +94,7 @@ class CliApply:
 
         Returns the reason if that is impossible.
         """
-        written = self._pre_cli_writer.unfinished if self._pre_cli_writer is not None else {}
-        unfinished = {**written, **self._follower.unfinished}
+        unfinished = {**self._pre_cli_writer.unfinished, **self._follower.unfinished}
         refreshed = {
             identify_resource(found): found
             for found in self._opened.resources
@@ -138,26 +136,23 @@ class CliApply:
         The CLI compares the program with the recorded inputs. A refresh records what others
         changed, but not always as an input, and the CLI leaves the rest.
         """
-        steps, plan = self._previewed.steps, self._request.plan
         # First, because an object that must be replaced is deleted below, and the live replicas of
         # its Deployment would be lost.
-        if self._provider is not None and plan is not None:
-            steps = keep_replicas(steps, self._provider, self._opened.kept_replicas)
-            self._previewed = replace(self._previewed, steps=steps)
-            self._request = replace(self._request, plan=take_manifests(plan, steps))
-        if self._pre_cli_writer is not None:
-            # Before any Deployment is written: the autoscaler would scale it back.
-            self._delete_autoscalers(self._pre_cli_writer)
-            waits = self._previewed.waits
-            self._pre_cli_writer.run([step for step in steps if step.change.urn not in waits])
+        steps = keep_replicas(self._previewed.steps, self._provider, self._opened.kept_replicas)
+        self._previewed = replace(self._previewed, steps=steps)
+        self._request = replace(self._request, plan=take_manifests(self._opened.plan, steps))
+        # Before any Deployment is written: the autoscaler would scale it back.
+        self._delete_autoscalers()
+        waits = self._previewed.waits
+        self._pre_cli_writer.run([step for step in steps if step.change.urn not in waits])
 
-    def _delete_autoscalers(self, writer: PreCliWriter) -> None:
+    def _delete_autoscalers(self) -> None:
         recorded = {(obj.urn, obj.id): obj for obj in self._opened.recorded.objects}
         for change in find_obsolete_autoscalers(self._previewed.preview.changes):
             # The CLI deletes what an earlier replacement left behind, which is not in `recorded`.
             found = recorded.get((change.urn, change.object))
             if found is not None and not found.retain_on_delete:
-                writer.delete(found, change)
+                self._pre_cli_writer.delete(found, change)
 
     def _run_stages(self) -> None:
         """Runs the CLI, once where no Deployment waits for another one and no deletion is held.
@@ -206,7 +201,7 @@ class CliApply:
 
     def _name_model(self, change: Change) -> Change:
         """Returns a change with the present name of its model, which may be recorded otherwise."""
-        models = self._request.plan.models if self._request.plan is not None else ()
+        models = self._opened.plan.models
         names = {model.previous_name: model.name for model in models if model.previous_name}
         return replace(change, component=names.get(change.component, change.component))
 
@@ -241,9 +236,8 @@ class CliApply:
         kept = [step.change for step in waiting if step.change.urn in causes]
         for change in kept:
             self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
-        if self._pre_cli_writer is not None:
-            self._opened.stack.lock.require()
-            self._pre_cli_writer.run([step for step in waiting if step.change.urn not in causes])
+        self._opened.stack.lock.require()
+        self._pre_cli_writer.run([step for step in waiting if step.change.urn not in causes])
         return self._find_models({change.component for change in kept})
 
     def _find_models(self, models: Collection[str]) -> frozenset[str]:
@@ -426,5 +420,5 @@ class CliApply:
         changed = {change.urn for change in changes if change.op is not Op.SAME}
         changed |= {step.change.urn for step in steps if step.cli_op is not Op.SAME}
         known = {found.urn for found in current.resources} | {change.urn for change in changes}
-        known |= self._opened.planned_urns or frozenset()
+        known |= self._opened.planned_urns
         return build_scope(targets, changed, deleted, known, current.resources)

@@ -25,13 +25,11 @@ _LINUX_MIN_BYTES, _LINUX_MAX_BYTES = 128 * 1024, 6 * 1024 * 1024
 _OPTION_BYTES = len("--exclude") + 2 * (1 + 8)
 
 
-def fit_urns(
-    arguments: Iterable[str], known: Iterable[str] | None, limit: int | None = None
-) -> list[str]:
+def fit_urns(arguments: Iterable[str], known: Iterable[str], limit: int | None = None) -> list[str]:
     """Returns URNs or patterns of URNs for the command line, sorted; most often as they are.
 
-    `known` are all URNs that the CLI may meet; without them there are no patterns. A pattern stands
-    only for names that no other URN of `known` has. `limit` is the number of bytes, by default that
+    `known` are all URNs that the CLI may meet: a pattern stands only for names that no other one of
+    them has. `limit` is the number of bytes, by default that
     of the system. There are no more patterns than needed, because the CLI compares each one with
     every resource. Raises EngineError if the list is too long also with patterns.
     """
@@ -44,11 +42,11 @@ def fit_urns(
         groups.setdefault(_find_name(argument), []).append(argument)
     # An argument may be a pattern itself, with `*` after the name of the stack.
     named = {argument.replace("*::", "::", 1) for argument in fitting}
-    shared = {_find_name(urn) for urn in known or () if urn not in named}
+    shared = {_find_name(urn) for urn in known if urn not in named}
     saved = {
         name: sum(map(_measure, group)) - _measure(f"**::{name}")
         for name, group in groups.items()
-        if known is not None and name not in shared
+        if name not in shared
     }
     for name in sorted(saved, key=lambda name: (-saved[name], name)):
         if size <= limit:

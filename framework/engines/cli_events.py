@@ -16,7 +16,6 @@ from framework.core.changes import (
     Failure,
     FieldChange,
     Op,
-    Preview,
     Progress,
     Result,
 )
@@ -217,7 +216,11 @@ class EventReader:
     def changes(self) -> tuple[Change, ...]:
         """The change list so far."""
         return order_changes(
-            replace(change, component=self.components.find_nearest(change.urn))
+            replace(
+                change,
+                component=self.components.find_nearest(change.urn),
+                fields=redact_fields(change.fields, self._secrets),
+            )
             for change in self._changes.values()
         )
 
@@ -277,15 +280,6 @@ class EventReader:
             raise EngineError(
                 f"{failures}\nNothing was changed; fix it, then run the same command again"
             )
-
-    def build_preview(self) -> Preview:
-        """Builds the preview. EngineError as in `check`."""
-        self.check()
-        changes = tuple(
-            replace(change, fields=redact_fields(change.fields, self._secrets))
-            for change in self.changes
-        )
-        return Preview(changes, self.outputs, self.messages)
 
     def build_result(self, outputs: Mapping[str, Any]) -> Result:
         """Builds the result. A component's seconds are those from its first event to its last."""

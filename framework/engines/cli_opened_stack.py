@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framework.core.changes import Result
 from framework.core.errors import EngineError, FrameworkError
@@ -20,6 +20,9 @@ from framework.engines.recorded import Components, build_recorded_objects, summa
 from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
 from framework.engines.state.secrets import read_plaintext, unseal
 from framework.engines.urns import build_manifest_urn, list_model_urns
+
+if TYPE_CHECKING:
+    from framework.plan import StackPlan
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,16 @@ class OpenedStack:
         """The recorded objects that the request works on."""
         return build_recorded(self.resources, self.request)
 
+    @property
+    def plan(self) -> StackPlan:
+        """The plan, which the commands that run the program have."""
+        assert self.request.plan is not None
+        return self.request.plan
+
     @cached_property
-    def planned_urns(self) -> frozenset[str] | None:
-        """The URNs of the objects and components of the plan; None without a plan."""
-        plan, project = self.request.plan, self.stack.project.name
-        if plan is None:
-            return None
+    def planned_urns(self) -> frozenset[str]:
+        """The URNs of the objects and components of the plan."""
+        plan, project = self.plan, self.stack.project.name
         namespace = build_manifest_urn(plan.stack.name, project, "", plan.namespace)
         return frozenset({namespace, *(urn for urn, _ in list_model_urns(plan, project))})
 
@@ -125,13 +132,10 @@ class OpenedStack:
         matches only this stack, except in the URNs that are recorded and planned.
         """
         recorded = {resource.urn for resource in self.resources}
-        # Without a plan, the program may register resources with any URN.
-        planned = self.planned_urns or frozenset[str]()
-        literal = set() if self.is_settled_in_memory else recorded & planned
+        literal = set() if self.is_settled_in_memory else recorded & self.planned_urns
         urns = tuple(urns)
         arguments = [urn if urn in literal else urn.replace("::", "*::", 1) for urn in urns]
-        known = None if self.planned_urns is None else recorded.union(planned, urns)
-        return fit_urns(arguments, known)
+        return fit_urns(arguments, recorded.union(self.planned_urns, urns))
 
     def build_target(self, urns: Iterable[str] | None) -> dict[str, Any]:
         """Returns the `target` option; none for the whole stack."""

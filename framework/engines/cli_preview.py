@@ -26,7 +26,6 @@ from framework.engines.state.checkpoint import Resource
 from framework.engines.urns import build_manifest_urn, list_model_urns
 from framework.engines.values import list_objects, redact_copies
 from framework.kube.provider import KubernetesProvider
-from framework.plan import StackPlan
 
 
 @dataclass(frozen=True)
@@ -53,29 +52,26 @@ def find_targets(opened: OpenedStack) -> frozenset[str] | None:
     These are the URNs of the plan and the recorded ones, which the program may no longer have.
     `--target-dependents` is not used: it would add the models that wait for this one.
     """
-    plan = opened.request.plan
     if opened.request.components is None:
         return None
     components = opened.build_components()
-    if plan is not None:
-        for urn, parent in list_model_urns(plan, opened.stack.project.name):
-            components.add(urn, parent, is_component=not parent)
+    for urn, parent in list_model_urns(opened.plan, opened.stack.project.name):
+        components.add(urn, parent, is_component=not parent)
     components.check_targets()
-    if plan is not None:
-        _check_namespace(opened, plan)
+    _check_namespace(opened, opened.request.components)
     return frozenset(components.list_targets())
 
 
-def _check_namespace(opened: OpenedStack, plan: StackPlan) -> None:
+def _check_namespace(opened: OpenedStack, targets: frozenset[str]) -> None:
     """Raises EngineError if the Namespace, which no model contains, is not recorded yet.
 
     The CLI would print an error for each object: it depends on a resource that is not a target.
     """
+    plan = opened.plan
     urn = build_manifest_urn(plan.stack.name, opened.stack.project.name, "", plan.namespace)
     if any(resource.urn == urn for resource in opened.resources):
         return
-    planned = {model.name for model in plan.models} & (opened.request.components or frozenset())
-    if planned:
+    if planned := targets & {model.name for model in plan.models}:
         raise EngineError(
             f"{list_names(sorted(planned))}: needs Namespace {plan.namespace.name}, which is not "
             "in the state yet and is left out by MODEL; "
@@ -86,35 +82,29 @@ def _check_namespace(opened: OpenedStack, plan: StackPlan) -> None:
 def preview_stack(
     opened: OpenedStack,
     targets: frozenset[str] | None,
-    provider: KubernetesProvider | None,
+    provider: KubernetesProvider,
     left_out: frozenset[str] = frozenset(),
 ) -> CliPreview:
     """Runs `pulumi preview`, and compares its changes with the live objects.
 
-    `left_out` are URNs that the CLI does not preview. Without a plan or a provider, returns the
-    changes of the CLI alone, and raises EngineError if the CLI failed.
+    `left_out` are URNs that the CLI does not preview.
     """
-    request, reader = opened.request, opened.read_events()
+    plan, reader = opened.plan, opened.read_events()
     urns = opened.build_target(targets if targets is None else targets - left_out)
     if targets is None and left_out:
         urns = {"exclude": opened.list_urns(left_out)}
-    options = {"program": build_program(request), **urns}
+    options = {"program": build_program(opened.request), **urns}
     refresh = needs_refresh(opened, targets, provider)
     failure = opened.stack.preview(reader, refresh=refresh, **options)
     # The CLI previews its own state. Where that lacks what an interrupted command has done, only
     # the comparison with the live objects counts.
     is_complete = failure is None and not reader.failures and not opened.is_settled_in_memory
-    if provider is None or request.plan is None:
-        if failure is not None:
-            raise failure
-        preview = add_pending_deletions(reader.build_preview(), opened)
-        return CliPreview(opened, reader, preview, targets=targets)
     # The CLI ends a preview soon after the server refuses an object, so its list has gaps.
     listed = reader.changes
     if left_out or not is_complete:
-        reader.former_urns = _complete_former_urns(opened, request.plan, reader)
-        listed = _complete_changes(opened, request.plan, reader, keeps_listed=is_complete)
-    steps = _compare(opened, request.plan, reader, provider, listed, is_complete)
+        reader.former_urns = _complete_former_urns(opened, reader)
+        listed = _complete_changes(opened, reader, keeps_listed=is_complete)
+    steps = _compare(opened, reader, provider, listed, is_complete)
     problems = tuple(sorted(step.problem for step in steps if step.problem))
     written_first = _find_written_first(steps, reader.refused)
     # `up` writes these objects before it runs the CLI, so it does not meet these refusals. The
@@ -136,9 +126,9 @@ def preview_stack(
     messages = [text for text in reader.messages if is_complete or text.startswith("warning")]
     preview = Preview(order_changes(changes), reader.outputs, tuple(messages), problems)
     live = ((step.change.component, step.live) for step in steps)
-    preview = redact_copies(preview, list_objects(request.plan, opened.recorded.objects, live))
+    preview = redact_copies(preview, list_objects(plan, opened.recorded.objects, live))
     preview = add_pending_deletions(preview, opened)
-    preview = add_preflight(preview, request.plan, provider, request.components)
+    preview = add_preflight(preview, plan, provider, opened.request.components)
     # Without the live objects, which `up` does not need: those of 1,000 models take 100 MB.
     steps = [replace(step, live={}) for step in steps]
     return CliPreview(opened, reader, preview, tuple(steps), waits, targets)
@@ -179,7 +169,6 @@ def _find_written_first(steps: Iterable[CliStep], refused: Collection[str]) -> f
 
 def _compare(
     opened: OpenedStack,
-    plan: StackPlan,
     reader: EventReader,
     provider: KubernetesProvider,
     listed: Iterable[Change],
@@ -195,15 +184,13 @@ def _compare(
         if (former := reader.former_urns.get(change.urn, change.urn)) in objects
     }
     compared = [item for item in listed if components is None or item.component in components]
-    return compare_plan(plan, compared, recorded, provider, cli_decides=is_complete)
+    return compare_plan(opened.plan, compared, recorded, provider, cli_decides=is_complete)
 
 
-def _complete_former_urns(
-    opened: OpenedStack, plan: StackPlan, reader: EventReader
-) -> dict[str, str]:
+def _complete_former_urns(opened: OpenedStack, reader: EventReader) -> dict[str, str]:
     """Returns the URNs that renamed resources are recorded under, also of those not listed."""
     live = opened.checkpoint.live
-    computed = find_former_urns(plan, opened.stack.project.name, live.keys())
+    computed = find_former_urns(opened.plan, opened.stack.project.name, live.keys())
     # The state of the CLI may still have the former URN of what an interrupted command has renamed.
     listed = {
         urn: former
@@ -214,7 +201,7 @@ def _complete_former_urns(
 
 
 def _complete_changes(
-    opened: OpenedStack, plan: StackPlan, reader: EventReader, *, keeps_listed: bool
+    opened: OpenedStack, reader: EventReader, *, keeps_listed: bool
 ) -> tuple[Change, ...]:
     """Returns the change list of a preview that the CLI ended early, with all objects.
 
@@ -228,7 +215,7 @@ def _complete_changes(
     planned = [
         change
         for change in list_plan_changes(
-            plan, opened.stack.project.name, live.keys() | former_urns.keys()
+            opened.plan, opened.stack.project.name, live.keys() | former_urns.keys()
         )
         if change.op is Op.SAME or targets is None or change.component in targets
     ]
@@ -262,9 +249,7 @@ def add_pending_deletions(preview: Preview, opened: OpenedStack) -> Preview:
 
     Those that the plan has again are left out: `restore_wanted` restores their records.
     """
-    plan = opened.request.plan
-    manifests = plan.manifests if plan else ()
-    wanted = {(manifest.type_token, manifest.id) for manifest in manifests}
+    wanted = {(manifest.type_token, manifest.id) for manifest in opened.plan.manifests}
     components = opened.build_components()
     deletions = [
         build_deletion(found, components)

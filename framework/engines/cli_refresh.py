@@ -39,7 +39,7 @@ _REFRESH_OPS = {"same": Op.SAME, "refresh": Op.SAME, "delete": Op.DELETE}
 def needs_refresh(
     opened: OpenedStack,
     targets: frozenset[str] | None,
-    provider: KubernetesProvider | None,
+    provider: KubernetesProvider,
     updated: Collection[str] = (),
 ) -> bool:
     """Returns True unless all recorded objects of a run are known to be as they are recorded.
@@ -51,7 +51,7 @@ def needs_refresh(
     a refresh shows what others did to a resource that is not of Kubernetes.
     """
     recorded = opened.recorded
-    if provider is None or len(recorded.providers) != 1 or recorded.pending_deletions:
+    if len(recorded.providers) != 1 or recorded.pending_deletions:
         return True
     if recorded.others and (targets is None or not targets.isdisjoint(recorded.others)):
         return True

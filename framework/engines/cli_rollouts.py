@@ -33,9 +33,8 @@ class RolloutFollower:
     """
 
     def __init__(
-        self, provider: KubernetesProvider | None, feed: ProgressFeed, steps: Iterable[CliStep]
+        self, provider: KubernetesProvider, feed: ProgressFeed, steps: Iterable[CliStep]
     ) -> None:
-        """Without a provider the progress is only passed on."""
         self._provider, self._feed = provider, feed
         self._steps = {
             step.change.urn: step for step in steps if step.manifest.kind == "Deployment"
@@ -46,7 +45,7 @@ class RolloutFollower:
         most = max(1, len(self._steps))
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="follow")
         self._waits: dict[str, list[Future[None]]] = {}
-        self._cli_waits = _CliWaitFollower(provider, feed, most) if provider is not None else None
+        self._cli_waits = _CliWaitFollower(provider, feed, most)
         # Guards all changes of `unfinished`.
         self._lock = threading.Lock()
         self.unfinished: dict[str, str] = {}
@@ -69,8 +68,7 @@ class RolloutFollower:
             # themselves continue in the cluster.
             self._stop.set()
             self._pool.shutdown()
-            if self._cli_waits is not None:
-                self._cli_waits.close()
+            self._cli_waits.close()
 
     def wait(self) -> None:
         """Waits for the Pods of all Deployments that the CLI has reported as done so far."""
@@ -83,9 +81,9 @@ class RolloutFollower:
         urn = progress.change.urn
         step = self._steps.get(urn)
         is_applied = progress.state == "done" and progress.change.op is not Op.DELETE
-        if self._cli_waits is not None and step is not None:
-            progress = self._show_cli_wait(self._cli_waits, step, progress)
-        if self._provider is None or step is None or not is_applied:
+        if step is not None:
+            progress = self._show_cli_wait(step, progress)
+        if step is None or not is_applied:
             self._feed.pass_on(progress)
             return
         waits = self._waits.setdefault(urn, [])
@@ -94,19 +92,17 @@ class RolloutFollower:
             self.unfinished.setdefault(urn, UNFINISHED)
             # One `up` may run the CLI several times, and a later run may update a Deployment again.
             number = len(waits)
-            wait = self._pool.submit(self._wait, self._provider, step, progress, number)
+            wait = self._pool.submit(self._wait, step, progress, number)
             waits.append(wait)
 
     @property
     def reasons(self) -> Mapping[str, str]:
         """The reasons why rollouts failed that the CLI itself waited for, by URN."""
-        return self._cli_waits.reasons if self._cli_waits is not None else {}
+        return self._cli_waits.reasons
 
-    def _show_cli_wait(
-        self, waits: _CliWaitFollower, step: CliStep, progress: Progress
-    ) -> Progress:
+    def _show_cli_wait(self, step: CliStep, progress: Progress) -> Progress:
         """Follows a Deployment while the CLI waits for it. Returns the event with its reason."""
-        urn = progress.change.urn
+        urn, waits = progress.change.urn, self._cli_waits
         if progress.state == "started" and progress.change.op is not Op.DELETE:
             waits.start(step, progress.change, step.timeout_s)
         elif progress.state in ("done", "failed"):
@@ -115,9 +111,7 @@ class RolloutFollower:
             return replace(progress, message=waits.reasons[urn])
         return progress
 
-    def _wait(
-        self, provider: KubernetesProvider, step: CliStep, progress: Progress, number: int
-    ) -> None:
+    def _wait(self, step: CliStep, progress: Progress, number: int) -> None:
         """Waits for a Deployment, after the `number` waits for earlier updates of it."""
         urn, manifest = progress.change.urn, step.manifest
         for before in self._waits[urn][:number]:
@@ -130,12 +124,14 @@ class RolloutFollower:
             self._feed.report_counts(progress.change, "rolling", current)
 
         try:
-            state = provider.read(ObjectState(manifest.id, manifest.build_inputs(), {}))
+            state = self._provider.read(ObjectState(manifest.id, manifest.build_inputs(), {}))
             if state is None:
                 raise RolloutError(
                     manifest.id, "did not roll out", "it was deleted in the meantime"
                 )
-            provider.wait(state, timeout_s=step.timeout_s, on_counts=on_counts, stop=self._stop)
+            self._provider.wait(
+                state, timeout_s=step.timeout_s, on_counts=on_counts, stop=self._stop
+            )
         except WaitStoppedError:
             return
         except FrameworkError as exc:

@@ -34,7 +34,16 @@ from framework.kube.prediction import ObjectDiff
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import NAMESPACED_KINDS
 from framework.kube.waiting import RolloutCounts, RolloutError, WaitStoppedError
+from framework.plan import ClusterTarget, Manifest, StackPlan
 
+EMPTY_PLAN = StackPlan(
+    PulumiStack.of("dev"),
+    ClusterTarget("", "", local=True),
+    protect=False,
+    namespace=Manifest("ns", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}),
+    models=(),
+)
+"""A plan of no models, for commands that need a plan."""
 FAKE_CLI = PulumiCli(Path("pulumi"), "v3.274.1", "", built=False)
 RECORDED = Path(__file__).parent / "recorded"
 HEAD = """

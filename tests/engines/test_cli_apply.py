@@ -40,7 +40,7 @@ from framework.engines.urns import STACK_TYPE
 from framework.engines.values import UNKNOWN
 from framework.kinds.kind import Manifest
 from framework.kube.provider import KubernetesProvider
-from tests.engines.fakes import FAKE_CLI, FakeCluster
+from tests.engines.fakes import EMPTY_PLAN, FAKE_CLI, FakeCluster
 
 MODEL_TYPE = "test:index:Model"
 PASSWORD = "random:index/randomPassword:RandomPassword"
@@ -255,7 +255,7 @@ class World:
             export_checkpoint=self.read_checkpoint,
         )
         objects = RecordedObjects(tuple(recorded), {})
-        request = Request(self.root, Stack.of("dev"))
+        request = Request(self.root, Stack.of("dev"), plan=EMPTY_PLAN)
         opened = OpenedStack(
             cast(CliStack, fake), request, self.read_checkpoint(), KeptReplicas(self.backend)
         )

@@ -101,7 +101,7 @@ def test_secrets_of_the_inputs_are_redacted_in_messages_failures_and_progress() 
     assert progress[-1].message == shown
     assert reader.redact(f"pulumi failed: {text}") == f"pulumi failed: {shown}"
     with pytest.raises(EngineError, match=r"refused: \"\[secret\]"):
-        reader.build_preview()
+        reader.check()
 
 
 @pytest.mark.parametrize(

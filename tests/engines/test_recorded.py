@@ -23,7 +23,7 @@ from framework.engines.state.secrets import PassphraseCipher
 from framework.engines.urns import build_urn
 from framework.engines.values import Secret, map_tree
 from framework.plan.manifest import MODEL_TYPE
-from tests.engines.fakes import FAKE_CLI, RECORDED, Stack
+from tests.engines.fakes import EMPTY_PLAN, FAKE_CLI, RECORDED, Stack
 from tests.shipped import SHIPPED
 
 TWO_MODELS = """
@@ -146,7 +146,7 @@ def test_command_on_a_renamed_model_works_on_its_former_objects() -> None:
 
 def test_cli_lists_pending_deletions() -> None:
     resources = (build_component("a"), build_resource("a"), build_resource("a", is_pending=True))
-    request = Request(SHIPPED, PulumiStack.of("dev"))
+    request = Request(SHIPPED, PulumiStack.of("dev"), plan=EMPTY_PLAN)
     nothing = cast(Any, None)
     opened = OpenedStack(nothing, request, Checkpoint("dev", resources), nothing)
     preview = add_pending_deletions(Preview(()), opened)
