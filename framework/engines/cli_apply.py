@@ -52,8 +52,10 @@ class CliApply:
     def __init__(
         self, previewed: CliPreview, provider: KubernetesProvider, on_progress: OnProgress
     ) -> None:
-        self._opened, self._previewed = previewed.opened, previewed
-        self._request, self._provider = self._opened.request, provider
+        self._opened, self._provider = previewed.opened, provider
+        self._request = self._opened.request
+        self._changes, self._steps = previewed.preview.changes, previewed.steps
+        self._waits, self._targets = previewed.waits, previewed.targets
         self._feed = feed = ProgressFeed(on_progress)
         self._follower = RolloutFollower(provider, feed, previewed.steps)
         components = previewed.reader.components
@@ -83,11 +85,15 @@ class CliApply:
         result = self._reader.build_result({})
         return replace(
             result,
-            changes=self._previewed.preview.changes,
-            failures=(*self._feed.failures, *result.failures),
+            changes=self._changes,
+            failures=self._failures,
             seconds=self._feed.seconds,
             messages=(*result.messages, *(f"warning: {text}" for text in unrecorded)),
         )
+
+    @property
+    def _failures(self) -> tuple[Failure, ...]:
+        return self._feed.failures + self._reader.failures
 
     def _record_failed(self) -> list[str]:
         """Records unfinished rollouts, and what failed models and objects had before.
@@ -120,11 +126,10 @@ class CliApply:
         self._reader.explain(self._follower.reasons)
         texts = self._record_failed()
         if isinstance(exc, FrameworkError):
-            failures = self._feed.failures + self._reader.failures
             # The error replaces the result, which would have named them.
             texts += [
                 f"failed before that: {failure.change.kind} {failure.change.name}: {failure.reason}"
-                for failure in failures
+                for failure in self._failures
             ]
         # Any other exception is a mistake in this program, whose own report must not be lost.
         if texts and isinstance(exc, KeyboardInterrupt | FrameworkError):
@@ -138,17 +143,17 @@ class CliApply:
         """
         # First, because an object that must be replaced is deleted below, and the live replicas of
         # its Deployment would be lost.
-        steps = keep_replicas(self._previewed.steps, self._provider, self._opened.kept_replicas)
-        self._previewed = replace(self._previewed, steps=steps)
-        self._request = replace(self._request, plan=take_manifests(self._opened.plan, steps))
+        self._steps = keep_replicas(self._steps, self._provider, self._opened.kept_replicas)
+        plan = take_manifests(self._opened.plan, self._steps)
+        self._request = replace(self._request, plan=plan)
         # Before any Deployment is written: the autoscaler would scale it back.
         self._delete_autoscalers()
-        waits = self._previewed.waits
-        self._pre_cli_writer.run([step for step in steps if step.change.urn not in waits])
+        first = [step for step in self._steps if step.change.urn not in self._waits]
+        self._pre_cli_writer.run(first)
 
     def _delete_autoscalers(self) -> None:
         recorded = {(obj.urn, obj.id): obj for obj in self._opened.recorded.objects}
-        for change in find_obsolete_autoscalers(self._previewed.preview.changes):
+        for change in find_obsolete_autoscalers(self._changes):
             # The CLI deletes what an earlier replacement left behind, which is not in `recorded`.
             found = recorded.get((change.urn, change.object))
             if found is not None and not found.retain_on_delete:
@@ -161,12 +166,11 @@ class CliApply:
         Deployments that others wait for, with what they need, and the last run for everything. If
         the first run failed for a model, the last one leaves this model out.
         """
-        waits, targets = self._previewed.waits, self._previewed.targets
+        targets = self._targets
         self._held = self._find_held()
         held, left_out = frozenset(self._held.models), frozenset[str]()
-        if waits:
-            steps, changes = self._previewed.steps, self._previewed.preview.changes
-            first = frozenset(find_first_stage(steps, changes, waits)) - held
+        if self._waits:
+            first = find_first_stage(self._steps, self._changes, self._waits) - held
             # With MODEL= the first stage also has objects that this command must not change.
             self._run_alone_last(first if targets is None else first & targets, frozenset())
             # The run ends once the minimum of Pods is available. The Deployments that wait need
@@ -192,11 +196,11 @@ class CliApply:
         ]
         # With MODEL= the CLI gets a list of targets, and it refuses one that lacks a deletion.
         return find_held_deletions(
-            self._previewed.steps,
-            map(self._name_model, self._previewed.preview.changes),
+            self._steps,
+            map(self._name_model, self._changes),
             map(self._name_model, pending),
             find_unprotected(self._opened.resources),
-            can_leave_out=self._previewed.targets is None,
+            can_leave_out=self._targets is None,
         )
 
     def _name_model(self, change: Change) -> Change:
@@ -212,7 +216,7 @@ class CliApply:
         kept = {
             urn for urn, model in self._held.models.items() if model in failed or urn in left_out
         }
-        for change in self._previewed.preview.changes:
+        for change in self._changes:
             if change.urn in kept and change.op is Op.DELETE:
                 self._feed.report(change, "skipped", KEPT_UNFINISHED)
         if urns := frozenset(self._held.models) - kept:
@@ -220,8 +224,7 @@ class CliApply:
 
     def _list_failed(self) -> frozenset[str]:
         """Lists the models that have failed so far."""
-        failures = self._reader.failures + self._feed.failures
-        return frozenset(self._name_model(failure.change).component for failure in failures)
+        return frozenset(self._name_model(failed.change).component for failed in self._failures)
 
     def _write_waiting(self) -> frozenset[str]:
         """Puts back what others changed in the Deployments that waited for others until now.
@@ -229,10 +232,9 @@ class CliApply:
         A Deployment that waited for one that failed is skipped and keeps its Pods. Returns the URNs
         of the models with such Deployments.
         """
-        steps, waits = self._previewed.steps, self._previewed.waits
-        failed = [failure.change for failure in self._reader.failures + self._feed.failures]
-        causes = find_failed_needs(steps, failed, waits)
-        waiting = [step for step in steps if step.change.urn in waits]
+        failed = [failure.change for failure in self._failures]
+        causes = find_failed_needs(self._steps, failed, self._waits)
+        waiting = [step for step in self._steps if step.change.urn in self._waits]
         kept = [step.change for step in waiting if step.change.urn in causes]
         for change in kept:
             self._feed.report(change, "skipped", describe_kept_pods(causes[change.urn]))
@@ -316,8 +318,7 @@ class CliApply:
         With `ran_for_models_only` no run has tried any. A run that leaves out the objects of a
         Namespace does not delete the Namespace.
         """
-        changes = self._previewed.preview.changes
-        outside = [item for item in changes if not item.component and item.op is not Op.SAME]
+        outside = [item for item in self._changes if not item.component and item.op is not Op.SAME]
         if ran_for_models_only:
             return outside
         if not self._held.later_models:
@@ -331,11 +332,11 @@ class CliApply:
         Each run is for a part of the stack. A deletion that belongs to none of them would be missed
         without a word.
         """
-        if self._reader.failures or self._feed.failures:
+        if self._failures:
             return
         made = {item.urn for item in self._reader.changes if item.op is Op.DELETE}
         made &= self._reader.done
-        changes = [item for item in self._previewed.preview.changes if item.urn not in made]
+        changes = [item for item in self._changes if item.urn not in made]
         for change in self._find_not_deleted(changes):
             self._feed.report_failure(Failure(change, _MISSED))
 
@@ -361,22 +362,19 @@ class CliApply:
         # a plan that was made before that.
         self._opened.stack.lock.require()
         program = build_program(self._request)
-        steps = self._previewed.steps
         # The URNs that are recorded, which a rename with `previousName` changes.
         updated = {
             step.recorded.urn if step.recorded else step.change.urn
-            for step in steps
+            for step in self._steps
             if step.is_updated_by_cli
         }
         # The refresh records what `PreCliWriter` has written, and drops the records of the objects
         # that it has deleted, so that the CLI creates them again.
-        refresh = any(step.is_written_before_cli for step in steps) or needs_refresh(
-            self._opened, self._previewed.targets, self._provider, updated
+        refresh = any(step.is_written_before_cli for step in self._steps) or needs_refresh(
+            self._opened, self._targets, self._provider, updated
         )
-        changes = self._previewed.preview.changes
-        deleted = {change.urn for change in changes if change.op is Op.DELETE}
         current = self._opened if targets is None and not excluded else self._read_current()
-        scope = self._build_scope(targets, excluded, deleted, current)
+        scope = self._build_scope(targets, excluded, current)
         if scope.is_empty:
             # Without any target the CLI would work on the whole stack.
             return
@@ -410,15 +408,14 @@ class CliApply:
         self,
         targets: frozenset[str] | None,
         excluded: frozenset[str],
-        deleted: Collection[str],
         current: OpenedStack,
     ) -> RunScope:
         """Builds the scope of a run, which may not name a target that a deletion depends on."""
         if targets is None:
             return RunScope(None, excluded)
-        steps, changes = self._previewed.steps, self._previewed.preview.changes
-        changed = {change.urn for change in changes if change.op is not Op.SAME}
-        changed |= {step.change.urn for step in steps if step.cli_op is not Op.SAME}
-        known = {found.urn for found in current.resources} | {change.urn for change in changes}
+        changed = {change.urn for change in self._changes if change.op is not Op.SAME}
+        changed |= {step.change.urn for step in self._steps if step.cli_op is not Op.SAME}
+        deleted = {change.urn for change in self._changes if change.op is Op.DELETE}
+        known = {found.urn for found in current.resources} | {item.urn for item in self._changes}
         known |= self._opened.planned_urns
         return build_scope(targets, changed, deleted, known, current.resources)

@@ -242,7 +242,7 @@ def _key(manifest: Manifest) -> tuple[str, str]:
 
 def find_first_stage(
     steps: Iterable[CliStep], changes: Iterable[Change], waits: Mapping[str, Iterable[str]]
-) -> set[str]:
+) -> frozenset[str]:
     """Returns the URNs that the CLI is to apply before the Deployments that wait.
 
     `deployment_order.py` finds these. Before them come the Deployments that are waited for, with
@@ -266,7 +266,7 @@ def find_first_stage(
             return True
         return (change.component, step.manifest.track) in tracks
 
-    return {change.urn for change in changes if is_first(change)}
+    return frozenset(change.urn for change in changes if is_first(change))
 
 
 def find_failed_needs(
