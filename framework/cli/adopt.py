@@ -38,7 +38,7 @@ def run_adopt(root: Path, options: argparse.Namespace) -> ExitCode:
         print(session.render_header(), flush=True)
         confirmation = _AdoptConfirmation(session, options)
         try:
-            return apply_changes(session, options, session.engine.up, confirmation, _NOTHING)
+            return apply_changes(session, options, session.engine.up, _NOTHING, confirmation)
         except _NothingToAdoptError:
             environment = session.plan.stack.environment
             command = make_command("preview", environment, options.model)

@@ -44,7 +44,7 @@ def run_up(root: Path, options: argparse.Namespace) -> ExitCode:
         return _apply_plan(root, options)
     with open_session(root, options, deploys=True, to=sys.stdout) as session:
         print(session.render_header(), flush=True)
-        return _apply(session, options, session.engine.up, _AS_PLANNED)
+        return apply_changes(session, options, session.engine.up, _AS_PLANNED)
 
 
 def _apply_plan(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -58,7 +58,7 @@ def _apply_plan(root: Path, options: argparse.Namespace) -> ExitCode:
     ) as session:
         print(f"{session.render_header()}\n{plan.describe()}", flush=True)
         session = replace(session, request=plan.build_request(session))
-        return _apply(session, options, session.engine.up, _AS_PLANNED)
+        return apply_changes(session, options, session.engine.up, _AS_PLANNED)
 
 
 def run_destroy(root: Path, options: argparse.Namespace) -> ExitCode:
@@ -69,29 +69,21 @@ def run_destroy(root: Path, options: argparse.Namespace) -> ExitCode:
         if session.plan.cluster.local:
             start_local_cluster(root, sys.stdout)
         print(session.render_header(), flush=True)
-        return _apply(session, options, session.engine.destroy, "the state records nothing")
-
-
-def _apply(
-    session: Session,
-    options: argparse.Namespace,
-    run: Callable[..., Result | None],
-    when_same: str,
-) -> ExitCode:
-    return apply_changes(session, options, run, Confirmation(session, options), when_same)
+        return apply_changes(session, options, session.engine.destroy, "the state records nothing")
 
 
 def apply_changes(
     session: Session,
     options: argparse.Namespace,
     run: Callable[..., Result | None],
-    confirmation: Confirmation,
     when_same: str,
+    confirmation: Confirmation | None = None,
 ) -> ExitCode:
     """Runs an operation of the engine, shows its progress and its result.
 
     `when_same` is the reason that is printed if nothing changes.
     """
+    confirmation = confirmation or Confirmation(session, options)
     started = time.monotonic()
     try:
         with RolloutProgress(sys.stdout) as progress, _announced_interrupt(confirmation, progress):

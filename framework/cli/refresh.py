@@ -33,7 +33,7 @@ def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
         print(session.render_header(), flush=True)
         started, checked = time.monotonic(), datetime.now(UTC)
         recorded = read_recorded(session, accepts_recreated=True)
-        confirmation = Confirmation(session, options)
+        confirmation = None
         if recorded.objects:
             report = compare_session(session, recorded, accepts_recreated=True)
             if session.engine.name == "cli":
@@ -43,7 +43,7 @@ def run_refresh(root: Path, options: argparse.Namespace) -> ExitCode:
             run = DriftRun(options.environment, checked, (report,), seconds=seconds)
             print(f"\n{render_before_refresh(run, why=options.why)}", flush=True)
             confirmation = _RefreshConfirmation(session, options, report, recorded)
-        return apply_changes(session, options, session.engine.refresh, confirmation, _SAME)
+        return apply_changes(session, options, session.engine.refresh, _SAME, confirmation)
 
 
 class _RefreshConfirmation(Confirmation):

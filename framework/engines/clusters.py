@@ -29,6 +29,7 @@ from framework.core.stack import Stack
 from framework.engines.base import NamedCluster, RecordedObjects, Request
 from framework.engines.project import load_project
 from framework.engines.pulumi_cli import MissingCli, find_pulumi
+from framework.engines.recorded import summarize_resources
 from framework.engines.stack_tags import StackTags
 from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.stack_state import StackState
@@ -421,43 +422,27 @@ def check_recorded_cluster(
 ) -> None:
     """Raises ClusterError when the named cluster, with this UID and address, is not the recorded
     one. Accepts any cluster where the state cannot be read."""
-    reached = ClusterIdentity(uid, named.context, named.kubeconfig, server)
-    project = load_project(root)
-    if not project.has_file_backend:
-        _check_tagged_cluster(root, stack, named, reached)
-        return
-    try:
-        state = StackState(project, open_backend(project, stack.name))
-    except StateError:
-        return
-    resources = state.get_current().resources
-    providers = {
-        resource.urn: resource.raw.get("inputs") or {}
-        for resource in resources
-        if resource.is_provider
-    }
-    check = IdentityCheck(
-        stack,
-        providers,
-        state.backend,
-        partial(identify_cluster, root=root),
-        has_objects=any(resource.is_object for resource in resources),
-    )
-    # With several providers, it is unknown which one the environment means.
-    if len(providers) == 1:
-        check.check(next(iter(providers)), reached)
-
-
-def _check_tagged_cluster(
-    root: Path, stack: Stack, named: NamedCluster, reached: ClusterIdentity
-) -> None:
-    """Raises ClusterError when the cluster that was reached is not the one in the stack's tags."""
     record = open_stack_record(root, stack)
+    if isinstance(record, StackTags):
+        # The tags name the cluster, and reading the state takes seconds.
+        providers: Mapping[str, Mapping[str, Any]] = {"named": asdict(named)}
+        has_objects = True
+    else:
+        try:
+            resources = StackState(load_project(root), record).get_current().resources
+        except StateError:
+            return
+        providers = summarize_resources(resources).providers
+        has_objects = any(resource.is_object for resource in resources)
     identify = partial(identify_cluster, root=root)
-    check = IdentityCheck(stack, {"named": asdict(named)}, record, identify, has_objects=True)
+    check = IdentityCheck(stack, providers, record, identify, has_objects=has_objects)
+    # With several providers, it is unknown which one the environment means.
+    if len(providers) != 1:
+        return
     try:
-        check.check("named", reached)
+        reached = ClusterIdentity(uid, named.context, named.kubeconfig, server)
+        check.check(next(iter(providers)), reached)
     except ClusterError:
         # A stack that was destroyed keeps its tags, and may be deployed to another cluster.
-        if isinstance(record, StackTags) and record.has_objects():
+        if not isinstance(record, StackTags) or record.has_objects():
             raise
