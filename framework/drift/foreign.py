@@ -118,17 +118,14 @@ class _OwnObjects:
         injectors: Sequence[Injector],
     ) -> None:
         self.pods, self.injectors = StackPods(recorded.own), injectors
-        self.models = {
-            (_group_of(obj.inputs), obj.kind, obj.id): obj.component
-            for obj in recorded.own
+        known = {
+            (_group_of(obj.inputs), obj.kind, obj.id): obj
+            for obj in recorded.objects
             if "apiVersion" in obj.inputs
         }
+        self.models = {key: obj.component for key, obj in known.items() if not obj.external}
         # The program knows what it reads, so that is not reported as foreign.
-        self._read = {
-            (_group_of(obj.inputs), obj.kind, obj.id)
-            for obj in recorded.objects
-            if obj.external and "apiVersion" in obj.inputs
-        }
+        self._known = known.keys()
         # The objects of a Helm Release are not recorded themselves.
         self._releases = {obj.id for obj in recorded.objects if obj.type == RELEASE}
         self._pending_deletions = recorded.pending_deletions
@@ -143,8 +140,7 @@ class _OwnObjects:
     def owns(self, obj: Object) -> bool:
         """Returns whether an object is recorded, also as one that the program only reads, or
         belongs to a recorded Helm Release."""
-        is_read = _identify(obj) in self._read
-        return self.has(obj) or is_read or belongs_to_release(obj, self._releases)
+        return _identify(obj) in self._known or belongs_to_release(obj, self._releases)
 
     def accounts_for(self, obj: Object) -> bool:
         """Returns True if an unrecorded object that Pulumi created is not reported.

@@ -419,20 +419,17 @@ def _find_obstacle(finding: Finding) -> str:
     return ""
 
 
-def _describe_interpolation(live: Any) -> str:
-    is_read = "${" in json.dumps(live, default=str)
-    return " (a literal `${` is written as `\\${` there)" if is_read else ""
-
-
 def _identify(finding: Finding) -> tuple[str, str]:
     return finding.object_kind, finding.object.rpartition("/")[2]
 
 
 def _describe_no_setting(finding: Finding) -> tuple[str, str]:
+    is_read = "${" in json.dumps(finding.live, default=str)
+    how = " (a literal `${` is written as `\\${` there)" if is_read else ""
     return (
         f"{finding.label} {finding.path}",
         "no setting and no patch renders exactly the live value; edit the catalog by hand"
-        f"{_describe_interpolation(finding.live)}, put it back with `up`, or accept it",
+        f"{how}, put it back with `up`, or accept it",
     )
 
 

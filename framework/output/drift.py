@@ -51,7 +51,7 @@ def render_drift(run: DriftRun, history: History | None = None, *, why: bool = F
         render_wrapped(f"NOT CHECKED  stack {failed.stack}: {failed.reason}", then="  ")
         for failed in run.failed
     ]
-    blocks.append(render_next(run))
+    blocks.append(_render_next(run))
     return render_visible("\n\n".join(filter(None, blocks)))
 
 
@@ -60,7 +60,12 @@ def _render_reports(run: DriftRun, history: History | None, *, why: bool) -> lis
     for report, groups in run.groups:
         since = history.find_first_checks(report.stack.name) if history else {}
         blocks += [
-            _render_header(report, run.seconds),
+            render_wrapped(
+                f"{report.stack}  {render_count(report.models, 'model')}, "
+                f"{render_count(report.objects, 'object')}, "
+                f"checked {report.checked:%H:%M:%S} UTC in {run.seconds:.1f} s",
+                then="  ",
+            ),
             *(_render_group(group, since, why=why) for group in groups),
             "\n".join(_list_notes(report)),
         ]
@@ -75,15 +80,6 @@ def render_before_refresh(run: DriftRun, *, why: bool = False) -> str:
     return render_visible("\n\n".join(filter(None, blocks)))
 
 
-def _render_header(report: DriftReport, seconds: float) -> str:
-    return render_wrapped(
-        f"{report.stack}  {render_count(report.models, 'model')}, "
-        f"{render_count(report.objects, 'object')}, "
-        f"checked {report.checked:%H:%M:%S} UTC in {seconds:.1f} s",
-        then="  ",
-    )
-
-
 def _render_group(group: FindingGroup, since: Since, *, why: bool) -> str:
     if group.is_shared:
         return "\n".join(_render_shared(group, since, why=why))
@@ -92,14 +88,13 @@ def _render_group(group: FindingGroup, since: Since, *, why: bool) -> str:
         note = first.note or "no stack owns it"
         line = f"FOREIGN  {first.label} {note}"
         return render_wrapped(_join(line, *_describe_end(first, since)), then="  ")
-    whole = [finding for finding in group.findings if not finding.path]
     title = f"DRIFT  {first.label}"
     notes = []
-    for finding in whole:
-        words = finding.note or f"{finding.kind}"
-        notes.append(
-            render_wrapped(_join(words, *_describe_end(finding, since)), first="  ", then="    ")
-        )
+    for finding in group.findings:
+        if finding.path:
+            continue
+        line = _join(finding.note or finding.kind, *_describe_end(finding, since))
+        notes.append(render_wrapped(line, first="  ", then="    "))
     return "\n".join([title, *notes, *_render_fields(group.findings, since, why=why)])
 
 
@@ -156,12 +151,7 @@ def _render_shared(group: FindingGroup, since: Since, *, why: bool) -> Iterator[
     for finding in group.findings:
         values = render_values(build_change(finding)) if finding.path else ""
         source = f"set at {finding.source}" if finding.source else ""
-        line = _join(
-            finding.label,
-            values,
-            *_describe_end(finding, since),
-            source,
-        )
+        line = _join(finding.label, values, *_describe_end(finding, since), source)
         yield render_wrapped(line, first="  ", then="    ")
 
 
@@ -298,7 +288,7 @@ def render_rule(rule: AcceptRule | None) -> str:
     )
 
 
-def render_next(run: DriftRun) -> str:
+def _render_next(run: DriftRun) -> str:
     """Returns the number of differences, the next commands, and the exit code."""
     if run.verdict is Verdict.CLEAN:
         return _render_clean(run)
