@@ -12,7 +12,6 @@ from framework.settings.reserved import NAMESPACE_LABEL
 from framework.settings.service_rules import name_container_ports
 
 if TYPE_CHECKING:
-    from framework.settings.container import Port
     from framework.settings.networking import Peer
 
 _DNS_PORTS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
@@ -27,7 +26,8 @@ def build(track: TrackInput) -> Iterator[Manifest]:
     if policy.allow_from is not None:
         types.append("Ingress")
         ports = name_container_ports(track.settings)
-        rules["ingress"] = _build_rules("from", policy.allow_from, ports)
+        protocols = {name: port.protocol for name, port in ports.items()}
+        rules["ingress"] = _build_rules("from", policy.allow_from, protocols)
     if policy.allow_to is not None:
         types.append("Egress")
         lookups = [{"ports": _DNS_PORTS}] if policy.dns else []
@@ -49,14 +49,13 @@ def build(track: TrackInput) -> Iterator[Manifest]:
 
 
 def _build_rules(
-    direction: str, peers: Mapping[str, Peer], ports: Mapping[str, Port]
+    direction: str, peers: Mapping[str, Peer], protocols: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Builds a rule for each peer; `ports` gives the protocol of a port that is named."""
+    """Builds a rule for each peer; `protocols` has those of named ports."""
     rules = []
     for _, peer in sorted(peers.items()):
         rule: dict[str, Any] = {}
         if peer.ports:
-            protocols = {name: port.protocol for name, port in ports.items()}
             rule["ports"] = [
                 {"protocol": protocols.get(str(port), "TCP"), "port": port} for port in peer.ports
             ]

@@ -20,6 +20,7 @@ _DEFAULTS = {
     "periodSeconds": 10,
     "failureThreshold": 3,
     "successThreshold": 1,
+    "seconds": 0,
 }
 
 
@@ -59,7 +60,7 @@ def list_startup_steps(pod: Mapping[str, Any], startup_seconds: int) -> list[Sta
         path = ("containers", ItemKey(name))
         own_seconds = startup_seconds if name == MODEL_CONTAINER else None
         started = [*_list_until_started(container, path, own_seconds)]
-        if own_seconds and not _is_probed(container, "startupProbe"):
+        if own_seconds and not mapping_in(container, "startupProbe"):
             started.append(StartupStep((), ("startupSeconds",), startup_seconds))
         starts.append([*before, *started, *_list_until_ready(container, path, started)])
     return max(starts, key=count_seconds, default=[])
@@ -82,10 +83,9 @@ def _list_until_started(
     https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes
     """
     hook = mapping_in(mapping_in(container, "lifecycle"), "postStart")
-    if slept := _number(mapping_in(hook, "sleep"), "seconds", 0):
+    if slept := _number(mapping_in(hook, "sleep"), "seconds"):
         yield StartupStep((*path, "lifecycle", "postStart", "sleep"), ("seconds",), slept)
-    if _is_probed(container, "startupProbe"):
-        probe = mapping_in(container, "startupProbe")
+    if probe := mapping_in(container, "startupProbe"):
         delay, period = _number(probe, "initialDelaySeconds"), _number(probe, "periodSeconds")
         failures = _number(probe, "failureThreshold")
         tries = period * failures
@@ -105,9 +105,9 @@ def _list_until_ready(
     Its initial delay begins when the container runs, so that only what exceeds the start is added.
     The first success comes with the start; each further one takes a period.
     """
-    if not _is_probed(container, "readinessProbe"):
-        return
     probe = mapping_in(container, "readinessProbe")
+    if not probe:
+        return
     delay = _number(probe, "initialDelaySeconds") - count_seconds(started)
     if delay > 0:
         yield StartupStep((*path, "readinessProbe"), ("initialDelaySeconds",), delay)
@@ -118,12 +118,6 @@ def _list_until_ready(
         yield StartupStep((*path, "readinessProbe"), fields, seconds)
 
 
-def _is_probed(container: Mapping[str, Any], probe: str) -> bool:
-    return bool(mapping_in(container, probe))
-
-
-def _number(data: Mapping[str, Any], key: str, default: int | None = None) -> int:
+def _number(data: Mapping[str, Any], key: str) -> int:
     value = data.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return _DEFAULTS[key] if default is None else default
+    return value if isinstance(value, int) and not isinstance(value, bool) else _DEFAULTS[key]

@@ -46,17 +46,14 @@ def list_claims(model: CatalogModel, names: Names) -> tuple[Claim, ...]:
         for claim in own:
             claims.setdefault(claim.key, claim)
         if manifest.kind == "Ingress":
-            position = model.position(_latest_of_route(model, manifest))
+            setting: KeyPath = ("objects", manifest.object_key, "spec", "rules")
+            if not manifest.object_key:
+                settings: list[KeyPath] = [("ingress", "host"), ("ingress", "path")]
+                setting = model.merged.find_latest(settings) or settings[0]
+            position = model.position(setting)
             for key, host, path in _list_routes(manifest):
                 claims[key] = Claim(Code.ROUTE_CLASH, key, f"{host}{path}", position)
     return tuple(claims.values())
-
-
-def _latest_of_route(model: CatalogModel, manifest: Manifest) -> KeyPath:
-    if manifest.object_key:
-        return ("objects", manifest.object_key, "spec", "rules")
-    host: KeyPath = ("ingress", "host")
-    return model.merged.find_latest([host, ("ingress", "path")]) or host
 
 
 def find_name_diagnostics(model: CatalogModel, names: Names) -> Iterator[Diagnostic]:

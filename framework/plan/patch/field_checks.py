@@ -24,7 +24,7 @@ from framework.plan.patch.rules import (
     ONE_OF,
     find_broken_rules,
 )
-from framework.plan.patch.rules.base import FieldRule, Show
+from framework.plan.patch.rules.base import FieldRule, Show, broken
 
 _EXPECTED = {
     "string": "text",
@@ -129,7 +129,7 @@ class _Checks:
         items = {(*at, i): item for i, item in enumerate(value)} if isinstance(value, list) else {}
         most = MAX_ITEMS.get(field)
         if most and len(items) > most:
-            yield _diagnostic(at, f"has {len(items)} items; expected at most {most}")
+            yield broken(at, f"has {len(items)} items; expected at most {most}")
         if rule := FIELD_RULES.get(field):
             for here, item in (items if isinstance(value, list) else {at: value}).items():
                 if not rule.accepts(item):
@@ -151,7 +151,7 @@ class _Checks:
             first = next(name for name in chosen if name != second)
             hint = f"set {first}: null" if first in present else f"remove {first} or {second}"
             message = f"is a second {noun} beside {first}; {_a(type_.name)} has one, so {hint}"
-            yield _diagnostic((*at, second), message, at_key=True)
+            yield broken((*at, second), message, at_key=True)
 
     def _find_lacking(
         self, value: Mapping[str, Any], type_: FieldType, old: Any, at: KeyPath
@@ -159,11 +159,11 @@ class _Checks:
         required = _required(type_) if self._find_missing else ()
         for name in required:
             if name in value and value[name] is None:
-                yield _diagnostic((*at, name), f"cannot be removed; {_a(type_.name)} requires it")
+                yield broken((*at, name), f"cannot be removed; {_a(type_.name)} requires it")
         present = _present(value, old)
         if lacking := [name for name in required if name not in value and name not in present]:
             names = " and ".join(lacking)
-            yield _diagnostic(at, f"lacks {names}, which {_a(type_.name)} requires")
+            yield broken(at, f"lacks {names}, which {_a(type_.name)} requires")
 
     def _find_in_list(
         self, value: Any, type_: FieldType, item_type: FieldType, old: Any, at: KeyPath
@@ -181,7 +181,7 @@ class _Checks:
             name = item.get(list_key) if item.get(DIRECTIVE) is None else None
             if name is not None and name in names:
                 message = f"appears twice; {list_key} identifies the items of {at[-1]}"
-                yield _diagnostic((*here, list_key), message)
+                yield broken((*here, list_key), message)
             names.append(name)
             yield from self._find_in_item(item, list_key, item_type, old, here)
 
@@ -202,7 +202,7 @@ class _Checks:
         if lacking and self._find_missing:
             # Usually the name of an existing item is misspelt, so similar names are suggested.
             hint = suggest_item(old, list_key, name)
-            yield _diagnostic((*at, list_key), _describe_new(type_, name, lacking, hint))
+            yield broken((*at, list_key), _describe_new(type_, name, lacking, hint))
 
     def _find_in_labels(self, value: Mapping[str, Any], at: KeyPath) -> Iterator[SettingDiagnostic]:
         key_rule, value_rule = MAPPING_RULES.get(str(at[-1]) if at else "", (None, None))
@@ -212,7 +212,7 @@ class _Checks:
                 continue
             if key_rule and not key_rule.accepts(key):
                 message = f"is not a valid key; expected {key_rule.expected}"
-                yield _diagnostic(here, message, at_key=True)
+                yield broken(here, message, at_key=True)
             elif value_rule and not value_rule.accepts(child):
                 yield self._unaccepted(here, child, value_rule)
 
@@ -223,10 +223,10 @@ class _Checks:
             yield self._mismatch(at, value, _EXPECTED[type_.name])
         elif type_.allowed and value not in type_.allowed:
             expected = _list_allowed(value, type_.allowed)
-            yield _diagnostic(at, f"is {self._show(at, value)}; expected {expected}")
+            yield broken(at, f"is {self._show(at, value)}; expected {expected}")
 
     def _unaccepted(self, at: KeyPath, value: Any, rule: FieldRule) -> SettingDiagnostic:
-        return _diagnostic(at, f"is {self._show(at, value)}; expected {rule.expected}")
+        return broken(at, f"is {self._show(at, value)}; expected {rule.expected}")
 
     def _mismatch(self, at: KeyPath, value: Any, expected: str) -> SettingDiagnostic:
         shown = self._show(at, value)
@@ -238,11 +238,7 @@ class _Checks:
             hint = ": remove the quotes"
         elif isinstance(value, int) and not isinstance(value, bool) and "number" in expected:
             hint = " that is not so large"
-        return _diagnostic(at, f"is {shown}; expected {expected}{hint}")
-
-
-def _diagnostic(at: KeyPath, message: str, *, at_key: bool = False) -> SettingDiagnostic:
-    return SettingDiagnostic(at, message, Code.BAD_VALUE, at_key=at_key)
+        return broken(at, f"is {shown}; expected {expected}{hint}")
 
 
 def _present(value: Mapping[str, Any], old: Any) -> Mapping[str, Any]:
