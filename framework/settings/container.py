@@ -236,14 +236,25 @@ class Resources(Checked):
 
     def find_diagnostics(self) -> Iterator[SettingDiagnostic]:
         """Reports requests above limits, devices that are split, and amounts that are mistakes."""
-        # A limit of `512m` of memory is less than any request, and one error about it is enough.
-        unlikely = set()
-        for kind in ("requests", "limits"):
-            for name, amount in getattr(self, kind).items():
-                if message := find_unlikely(name, amount):
-                    unlikely.add(name)
+        amounts = [
+            (kind, name, amount)
+            for kind in ("requests", "limits")
+            for name, amount in getattr(self, kind).items()
+        ]
+        unlikely, huge = set(), []
+        for kind, name, amount in amounts:
+            if message := find_unlikely(name, amount):
+                unlikely.add(name)
+                yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
+            if name.startswith("hugepages-"):
+                huge.append((kind, name))
+                page = quantity_value(name.removeprefix("hugepages-"))
+                if not page or quantity_value(amount) % page:
+                    message = f"is {amount}; expected a multiple of the size of a page"
                     yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
-        yield from _find_huge_page_diagnostics(self)
+        if huge and not {"cpu", "memory"} & {name for _, name, _ in amounts}:
+            message = "is allowed only in a container that requests or limits cpu or memory"
+            yield SettingDiagnostic(huge[0], message)
         for name, request in self.requests.items():
             limit = self.limits.get(name)
             if name not in _DIVISIBLE:
@@ -253,9 +264,8 @@ class Resources(Checked):
                 elif quantity_value(request) != quantity_value(limit):
                     message = f"is {request}; expected its limit, {limit}: devices are never shared"
                     yield SettingDiagnostic(("requests", name), message)
-            elif limit is None or name in unlikely:
-                continue
-            elif quantity_value(request) > quantity_value(limit):
+            # A limit of `512m` of memory is less than any request; one error about it is enough.
+            elif limit and name not in unlikely and quantity_value(request) > quantity_value(limit):
                 message = f"is {request}; expected at most its limit, {limit}"
                 yield SettingDiagnostic(("requests", name), message, others=(("limits", name),))
         for name, limit in self.limits.items():
@@ -276,21 +286,6 @@ class Resources(Checked):
                 if getattr(self, kind)
             }
         )
-
-
-def _find_huge_page_diagnostics(resources: Resources) -> Iterator[SettingDiagnostic]:
-    """Reports amounts that are not whole huge pages, and huge pages without CPU or memory."""
-    amounts = [(kind, *item) for kind in ("requests", "limits")
-               for item in getattr(resources, kind).items()]  # fmt: skip
-    huge = [item for item in amounts if item[1].startswith("hugepages-")]
-    for kind, name, amount in huge:
-        page = quantity_value(name.removeprefix("hugepages-"))
-        if not page or quantity_value(amount) % page:
-            message = f"is {amount}; expected a multiple of the size of a page"
-            yield SettingDiagnostic((kind, name), message, Code.BAD_VALUE)
-    if huge and not {"cpu", "memory"} & {name for _, name, _ in amounts}:
-        message = "is allowed only in a container that requests or limits cpu or memory"
-        yield SettingDiagnostic(huge[0][:2], message)
 
 
 class ConfigFiles(Settings):
