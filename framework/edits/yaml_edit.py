@@ -31,8 +31,6 @@ from framework.edits.yaml_text import (
     append_value,
     insert_item,
     remove_entry,
-    rewrite_remove,
-    rewrite_set,
     set_value,
 )
 from framework.files.document import Document, load_document, parse_document
@@ -110,9 +108,9 @@ def _read(root: Path, path: str) -> bytes | None:
 
 
 def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, Document]:
-    """Applies one edit by replacing characters, or with ruamel.yaml if that does not work.
+    """Applies one edit by replacing characters.
 
-    A result is accepted only if it reads back as expected and keeps the comments.
+    The result is accepted only if it reads back as expected and keeps the comments.
     """
     expected = _expect(document, edit)
     # Nothing to do. This also keeps an edit that is repeated from changing quotes or spaces.
@@ -125,21 +123,23 @@ def _apply(path: str, text: str, document: Document, edit: Edit) -> tuple[str, D
     if target and target.entry and not edit.inserts:
         # To the end of the line: the comment behind a removed value goes with it.
         edited = text[target.entry.start : find_line(text, target.entry.value.end)[1]]
-    # The second attempt reformats the whole file, so it runs only if the first does not read back.
-    for attempt in (_replace_characters, _rewrite):
-        try:
-            new = attempt(text, target, edit)
-        except UnknownLayoutError:
-            continue
-        after, diagnostics = parse_document(path, new)
-        is_expected = not diagnostics and _reads_as_expected(document, after, expected, edit.path)
-        if is_expected and _keeps_comments(text, new, edited):
-            return new, after
+    try:
+        new = _replace_characters(text, target, edit)
+    except UnknownLayoutError:
+        raise _build_refusal(document, edit) from None
+    after, diagnostics = parse_document(path, new)
+    is_expected = not diagnostics and _reads_as_expected(document, after, expected, edit.path)
+    if not is_expected or not _keeps_comments(text, new, edited):
+        raise _build_refusal(document, edit)
+    return new, after
+
+
+def _build_refusal(document: Document, edit: Edit) -> EditError:
     position = document.value_positions.get(edit.path) or document.value_positions[()]
-    message = (
-        f"{_format_path(edit.path)} cannot be edited here without changing more; edit it by hand"
+    shown = _format_path(edit.path)
+    return EditError(
+        (position, f"{shown} cannot be edited here without changing more; edit it by hand")
     )
-    raise EditError((position, message))
 
 
 def _replace_characters(text: str, target: Target | None, edit: Edit) -> str:
@@ -150,15 +150,6 @@ def _replace_characters(text: str, target: Target | None, edit: Edit) -> str:
     if edit.inserts and target.entry:
         return insert_item(text, target, edit.value)
     return set_value(text, target, edit.value, edit.after)
-
-
-def _rewrite(text: str, target: Target | None, edit: Edit) -> str:
-    if edit.value is REMOVED:
-        return rewrite_remove(text, edit.path)
-    if edit.inserts:
-        # It keeps the comments of a list by the index of the item, so they would move.
-        raise UnknownLayoutError
-    return rewrite_set(text, edit.path, edit.value)
 
 
 def _expect(document: Document, edit: Edit) -> dict[str, Any] | None:

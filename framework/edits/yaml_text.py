@@ -1,26 +1,20 @@
 """Changes the text of a YAML file: sets or removes one value, and leaves all other text as it is.
 
 A change replaces as few characters as possible. It may be wrong for an unusual layout, so yaml_edit
-reads the result back before it accepts it. For layouts that are not understood here, ruamel.yaml
-rewrites the text. It is the last choice because it reformats: of the 31 shipped files, loading and
-writing alone changes 3 (indented lists, `null`, spaces in brackets), and it always loses CRLF, a
-byte order mark, aligned values, `{ a: 1 }`, comments in brackets, and `---`.
+reads the result back before it accepts it. No library does this: ruamel.yaml reformats the whole
+file. Of the 31 shipped ones, loading and writing alone changes 3 (indented lists, `null`, spaces in
+brackets), and it always loses CRLF, a byte order mark, aligned values, `{ a: 1 }`, comments in
+brackets, and `---`.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-from ruamel.yaml.util import load_yaml_guess_indent
 
 from framework.core.diagnostics import KeyPath
 from framework.edits.yaml_layout import Entry, Node, find_line
@@ -39,7 +33,6 @@ _DASH = re.compile(r"\s*-[ \t]+")
 _NESTED = re.compile(
     r"^[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*( +)[^\s#-]", re.M
 )
-_NO_LINE_WRAPPING = 1_000_000
 
 
 class UnknownLayoutError(ValueError):
@@ -120,12 +113,14 @@ def remove_entry(text: str, target: Target) -> str:
         return _remove_from_flow(text, parent.entries, parent.entries.index(entry))
     start, end = find_line(text, entry.start)[0], find_line(text, entry.value.end)[1]
     before = text[start : entry.start]
+    # `end` is before the line break, which has two characters in a file from Windows.
+    rest = text[end:].removeprefix("\r").removeprefix("\n")
+    if text[start : parent.start].strip():
+        # The first entry of an item: the next one takes its place behind the dash.
+        return text[: parent.start] + rest.lstrip(" ")
     if before.strip() and (entry.key or not _DASH.fullmatch(before)):
         raise UnknownLayoutError
-    # `end` is before the line break, which has two characters in a file from Windows.
-    if text.startswith("\r", end):
-        end += 1
-    return text[:start] + text[end + 1 :]
+    return text[:start] + rest
 
 
 def _remove_from_flow(text: str, entries: Sequence[Entry], index: int) -> str:
@@ -142,11 +137,9 @@ def _remove_from_flow(text: str, entries: Sequence[Entry], index: int) -> str:
 def _replace(text: str, entry: Entry, value: Any) -> str:
     old = entry.value
     if old.start == old.end:
-        if entry.key is None:
-            raise UnknownLayoutError
-        # The empty value of `key:` begins right behind the colon, which needs a space before a
-        # value.
-        gap = "" if text[old.end - 1] != ":" else " "
+        # The empty value of `key:` begins right behind the colon, and that of an item behind the
+        # dash, which need a space before a value.
+        gap = " " if text[old.end - 1] in ":-" else ""
         return _splice(text, old.start, old.end, gap + render_inline(value))
     quote = old.style if old.style in ("'", '"') and isinstance(value, str) else ""
     rendered = render_inline(value, quote)
@@ -303,53 +296,3 @@ def _can_be_plain(text: str) -> bool:
         return False
     document, diagnostics = parse_document("", f"a: {text}\nb: [{text}]\nc: {{{text}: 1}}")
     return not diagnostics and document.data == {"a": text, "b": [text], "c": {text: 1}}
-
-
-def rewrite_set(text: str, path: KeyPath, value: Any) -> str:
-    """Sets a value by rewriting the text with ruamel.yaml. Errors: UnknownLayoutError."""
-    return _rewrite(text, path, lambda parent, key: parent.__setitem__(key, _quote(value)))
-
-
-def rewrite_remove(text: str, path: KeyPath) -> str:
-    """Removes a value by rewriting the text with ruamel.yaml. Errors: UnknownLayoutError."""
-    return _rewrite(text, path, lambda parent, key: parent.__delitem__(key))
-
-
-def _rewrite(text: str, path: KeyPath, change: Any) -> str:
-    newline = _newline(text)
-    text = text.replace("\r\n", "\n")
-    try:
-        yaml = _make_yaml(text)
-        data = parent = yaml.load(text)
-        for key in path[:-1]:
-            if isinstance(parent, dict) and parent.get(key) is None:
-                parent[key] = {}
-            parent = parent[key]
-        change(parent, path[-1])
-        stream = io.StringIO()
-        yaml.dump(data, stream)
-    except (YAMLError, LookupError, TypeError, ValueError) as exc:
-        raise UnknownLayoutError from exc
-    return stream.getvalue().replace("\n", newline)
-
-
-def _make_yaml(text: str) -> Any:
-    _, indent, offset = load_yaml_guess_indent(text)
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = _NO_LINE_WRAPPING
-    yaml.explicit_start = text.startswith("---")
-    if indent:
-        yaml.indent(mapping=max(indent - (offset or 0), 2), sequence=indent, offset=offset or 0)
-    return yaml
-
-
-def _quote(value: Any) -> Any:
-    # ruamel.yaml writes `on` without quotes, which PyYAML reads as True.
-    if isinstance(value, dict):
-        return {_quote(key): _quote(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_quote(item) for item in value]
-    if isinstance(value, str) and not _can_be_plain(value):
-        return DoubleQuotedScalarString(value)
-    return value

@@ -87,5 +87,7 @@ def test_advised_injector_is_yaml(path: str, manager: str) -> None:
 
 
 def test_check_does_not_load_the_yaml_editor() -> None:
-    program = "import sys, framework.drift.returned; sys.exit('ruamel.yaml' in sys.modules)"
+    program = (
+        "import sys, framework.drift.returned; sys.exit('framework.edits.yaml_edit' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -52,7 +52,7 @@ _SET = [
      "é: ü # 漢🙂\nimage: {ß: '🙂', tag: v2} # ä\n"),
     ("document marks", "--- # c\nimage: {tag: v1}\n...\n", "--- # c\nimage: {tag: v2}\n...\n"),
     ("spelling of other values", "a: 1.10\nimage: {tag: v1}\n", "a: 1.10\nimage: {tag: v2}\n"),
-    ("explicit keys, by ruamel", "? image\n: {tag: v1}\n", "? image\n: {tag: v2}\n"),
+    ("explicit keys", "? image\n: {tag: v1}\n", "? image\n: {tag: v2}\n"),
 ]  # fmt: skip
 
 
@@ -98,7 +98,10 @@ _REMOVED = [
     ("item", "x:\n- a\n- b # c\n- d\n", ("x", 1), "x:\n- a\n- d\n"),
     ("item of flow", "x: [a, b]\n", ("x", 0), "x: [b]\n"),
     ("absent", "a: 1\n", ("x", "y"), "a: 1\n"),
-    ("first of an item, by ruamel", "x:\n- a: 1\n  b: 2\n", ("x", 0, "a"), "x:\n- b: 2\n"),
+    ("first of an item", "x:\n- a: 1 # c\n  b: 2\n", ("x", 0, "a"), "x:\n- b: 2\n"),
+    ("first of an item, comment below", "x:\n- a: 1\n  # b\n  b: 2\n", ("x", 0, "a"),
+     "x:\n- # b\n  b: 2\n"),
+    ("first of a list in a list", "x:\n- - a\n  - b\n", ("x", 0, 0), "x:\n- - b\n"),
     ("block scalar", "x: 1\na: |+\n  t\n\nb: 2\n", ("a",), "x: 1\nb: 2\n"),
     ("CRLF", "a: 1\r\nb: 2\r\n", ("a",), "b: 2\r\n"),
 ]  # fmt: skip
