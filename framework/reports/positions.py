@@ -19,7 +19,6 @@ from framework.core.field_paths import (
     FieldPath,
     FieldPathError,
     get_at,
-    is_leaf,
     name_path,
     resolve,
 )
@@ -28,7 +27,7 @@ from framework.plan import Manifest
 from framework.plan.build import build_model
 from framework.reports.explain import ExplainedSetting
 from framework.reports.refusals import find_described
-from framework.reports.rendered_fields import FieldExplainer, walk_tracked
+from framework.reports.rendered_fields import FieldExplainer
 
 # Trying every setting of a model takes up to half a second. After this number of models, only the
 # settings that changed the same field of an earlier model are tried, which takes some hundredths.
@@ -53,8 +52,8 @@ class SettingFinder:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._models: dict[str, _ModelSettings] = {}
-        self._full_tries_left = _MAX_FULLY_TRIED
+        # By model, with whether all of its settings are tried.
+        self._explainers: dict[str, tuple[FieldExplainer, bool]] = {}
         self._keys_by_field: dict[tuple[str, str, str], set[str]] = {}
 
     def find(self, model: CatalogModel, name: str, path: FieldPath) -> str:
@@ -65,74 +64,32 @@ class SettingFinder:
         """
         if not path.steps:
             return ""
-        settings = self._get_settings(model)
+        if model.name not in self._explainers:
+            tries_all = len(self._explainers) < _MAX_FULLY_TRIED
+            self._explainers[model.name] = FieldExplainer(self._catalog, model), tries_all
+        explainer, tries_all = self._explainers[model.name]
         # The same field of another model, such as spec.replicas of its Deployment.
         kind, _, own_name = name.partition("/")
         field = kind, own_name.replace(model.name, "*"), str(path)
         candidates = self._keys_by_field.setdefault(field, set())
-        keys = settings.find(name, path, None if settings.tries_all else candidates)
+        try:
+            index, fields = explainer.read_fields(f"{name}.{path}")
+        except FrameworkError:
+            # A custom resource may have a field that nothing in the plan explains.
+            return ""
+        keys = {
+            key
+            for key in (explainer.written if tries_all else explainer.written & candidates)
+            if fields.keys() & (explainer.find_effect(key).get(index) or set())
+        }
         candidates |= keys
         # The name of a model or an environment has no line: its position is a file or a folder.
-        explained = settings.explainer.explain_settings(sorted(keys))
+        explained: Iterable[ExplainedSetting] = explainer.explain_settings(sorted(keys))
         if not keys:
-            explained = settings.explain_repeated_keys(name, path)
+            explained = (key for _, key, _ in explainer.find_repeated_keys(index, fields))
         written = [setting for setting in explained if ":" in (setting.position or "")]
         latest = max(written, key=lambda setting: _rank(setting, model), default=None)
         return str(latest.position) if latest else ""
-
-    def _get_settings(self, model: CatalogModel) -> _ModelSettings:
-        if model.name not in self._models:
-            self._full_tries_left -= 1
-            explainer = FieldExplainer(self._catalog, model)
-            self._models[model.name] = _ModelSettings(
-                explainer, tries_all=self._full_tries_left >= 0
-            )
-        return self._models[model.name]
-
-
-class _ModelSettings:
-    """The settings of one model, and the fields that change with each of them.
-
-    If not `tries_all`, only the candidates that other models suggest are tried.
-    """
-
-    def __init__(self, explainer: FieldExplainer, *, tries_all: bool) -> None:
-        self.explainer, self.tries_all = explainer, tries_all
-        self._written = frozenset(explainer.list_written())
-        self._effects: dict[str, dict[int, set[FieldPath] | None]] = {}
-
-    def find(self, name: str, path: FieldPath, candidates: Iterable[str] | None) -> set[str]:
-        """Returns the keys of the settings behind a field; all are candidates if None."""
-        index, fields = self._read_fields(name, path)
-        return {
-            key
-            for key in (self._written if candidates is None else self._written & {*candidates})
-            if fields.keys() & (self._find_effect(key).get(index) or set())
-        }
-
-    def explain_repeated_keys(self, name: str, path: FieldPath) -> tuple[ExplainedSetting, ...]:
-        """Explains the keys of entries that a field repeats: `http`, the name of a port."""
-        found = self.explainer.find_repeated_keys(*self._read_fields(name, path))
-        return tuple(key for _, key, _ in found)
-
-    def _read_fields(self, name: str, path: FieldPath) -> tuple[int, dict[FieldPath, Any]]:
-        """Returns the index of a manifest, and its values at or around a path by tracked path."""
-        try:
-            index, found = self.explainer.find_field(f"{name}.{path}")
-        except FrameworkError:
-            # A custom resource may have a field that nothing in the plan explains.
-            return 0, {}
-        manifest = self.explainer.manifests[index].object
-        return index, {
-            tracked: value
-            for tracked, field, value in walk_tracked(manifest)
-            if is_leaf(value) and (field.is_within(found) or found.is_within(field))
-        }
-
-    def _find_effect(self, key: str) -> dict[int, set[FieldPath] | None]:
-        if key not in self._effects:
-            self._effects[key] = self.explainer.find_effect(key)
-        return self._effects[key]
 
 
 class _PositionFinder:

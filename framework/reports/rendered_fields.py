@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from framework.catalog import Catalog, CatalogModel
@@ -109,6 +110,7 @@ class FieldExplainer:
     def __init__(self, catalog: Catalog, model: CatalogModel) -> None:
         self._model, self._environment = model, catalog.environment
         self._explainer = Explainer(catalog, model)
+        self._effects: dict[str, dict[int, set[FieldPath] | None]] = {}
         self._namespace = build_namespace(catalog.environment.namespace, catalog.stack.environment)
         self._environment_name = catalog.stack.environment
         self.manifests = self._build(model, catalog.environment)
@@ -167,10 +169,23 @@ class FieldExplainer:
             settings=tuple(settings),
         )
 
-    def list_written(self) -> tuple[str, ...]:
+    @cached_property
+    def written(self) -> frozenset[str]:
         """Returns the keys of the settings and sections that a file sets."""
         settings = self._explainer.settings.items()
-        return tuple(key for key, (_, setting) in settings if not setting.default)
+        return frozenset(key for key, (_, setting) in settings if not setting.default)
+
+    def read_fields(self, key: str) -> tuple[int, dict[FieldPath, Any]]:
+        """Returns the index of a manifest, and its values at or around a path by tracked path.
+
+        Errors: UnknownNameError, UsageError.
+        """
+        index, found = self.find_field(key)
+        return index, {
+            tracked: value
+            for tracked, field, value in walk_tracked(self.manifests[index].object)
+            if is_leaf(value) and (field.is_within(found) or found.is_within(field))
+        }
 
     def _find_effects(self, index: int) -> dict[str, set[FieldPath] | None]:
         """Returns the fields of one manifest that each setting changes, and the model's name."""
@@ -186,8 +201,10 @@ class FieldExplainer:
 
         The fields are tracked paths; None stands for an object that needs the setting.
         """
+        if key in self._effects:
+            return self._effects[key]
         source, setting = self._explainer.settings[key]
-        effect: dict[int, set[FieldPath] | None] = {}
+        effect = self._effects[key] = {}
         for changed in setting.alternatives(source.settings):
             manifests = self._plan(source, changed)
             for index, base in enumerate(self.manifests if manifests is not None else ()):
