@@ -7,6 +7,8 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
+from pydantic.alias_generators import to_snake
+
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.companions import read_companions
 from framework.edits.importing.containers import Settings, unused_name
@@ -65,7 +67,7 @@ def _adapt(
     """
     changed = False
     for name, kind in _KIND_OF.items():
-        if settings.get(name) and getattr(wanted, _snake(name)) is None:
+        if settings.get(name) and getattr(wanted, to_snake(name)) is None:
             reasons = {path: reason for path, reason in refused.items() if path[0] == name}
             _move_to_extra(translation, kind, _first_reason(reasons, name))
             for path in reasons:
@@ -139,10 +141,6 @@ def _drop_extra(result: Translation, key: str, reason: str) -> None:
         if (source.kind, source.name) == (obj["kind"], obj["metadata"].get("name")):
             result.kept.pop(source, None)
             result.unexpressed[source] = reason
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
 def _read_labels(translation: Translation, settings: Settings) -> None:

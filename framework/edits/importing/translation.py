@@ -21,8 +21,8 @@ from framework.edits.importing.workloads import (
     NO_SETTING,
     SCALED_OBJECT,
     Workload,
-    backend_services,
     get_mapping,
+    list_backends,
 )
 from framework.kinds.naming import NAME_LABEL, RESERVED_LABELS, build_selector
 from framework.kinds.persistent_volume_claim import claim_name
@@ -216,7 +216,7 @@ def _take_single(result: Translation, kind: str) -> None:
         return
     obj = deepcopy(source.object)
     services = {service.name for service in result.workload.find_all("Service")}
-    if kind == "Ingress" and not services.issuperset(backend_services(obj)):
+    if kind == "Ingress" and any(str(b["name"]) not in services for b in list_backends(obj)):
         result.unexpressed[source] = "sends requests to other Services as well"
         return
     result.objects.append(obj)
@@ -230,16 +230,6 @@ def _take_single(result: Translation, kind: str) -> None:
         spec["podSelector"] = selector
     elif kind == "HorizontalPodAutoscaler":
         _translate_autoscaler(obj, result)
-
-
-def _backends(ingress: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    spec = ingress.get("spec") or {}
-    if spec.get("defaultBackend", {}).get("service"):
-        yield spec["defaultBackend"]
-    for rule in spec.get("rules") or ():
-        for path in (rule.get("http") or {}).get("paths") or ():
-            if (path.get("backend") or {}).get("service"):
-                yield path["backend"]
 
 
 def _translate_autoscaler(obj: dict[str, Any], result: Translation) -> None:
@@ -383,8 +373,7 @@ def _translate_ingress_ports(result: Translation, services: Iterable[Mapping[str
         for port in service["spec"].get("ports") or ()
     }
     ingress = result.find("Ingress")
-    for backend in _backends(ingress) if ingress else ():
-        service = backend["service"]
+    for service in list_backends(ingress or {}):
         key = service.get("name"), (service.get("port") or {}).get("number")
         if key in names:
             service["port"] = {"name": names[key]}

@@ -158,7 +158,7 @@ def _belongs(source: Source, deployment: Source, owners: Mapping[Source, list[So
         case "Ingress":
             own = [s for s, found in owners.items() if found == [deployment]]
             services = {s.name for s in own if s.kind == "Service"}
-            return not services.isdisjoint(backend_services(source.object))
+            return any(str(backend["name"]) in services for backend in list_backends(source.object))
         case "PersistentVolumeClaim":
             claims = [get_mapping(v, "persistentVolumeClaim") for v in _items(pod.get("volumes"))]
             return source.name in [claim.get("claimName") for claim in claims]
@@ -177,16 +177,17 @@ def _selects(wanted: Mapping[str, Any], deployment: Source) -> bool:
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
 
 
-def backend_services(ingress: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the name of the Service of each backend of an Ingress."""
+def list_backends(ingress: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the Service of each backend of an Ingress, with its name and port."""
     spec = get_mapping(ingress, "spec")
-    backends = [spec.get("defaultBackend")]
+    backends = [get_mapping(spec, "defaultBackend")]
     for rule in _items(spec.get("rules")):
         paths = _items(get_mapping(rule, "http").get("paths"))
         backends += [get_mapping(path, "backend") for path in paths]
     for backend in backends:
-        if name := get_mapping(backend, "service").get("name"):
-            yield str(name)
+        service = backend.get("service")
+        if isinstance(service, dict) and service.get("name"):
+            yield service
 
 
 def _items(value: Any) -> list[Any]:
