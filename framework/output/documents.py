@@ -1,7 +1,7 @@
 """The type of each verb's JSON, and the JSON Schemas of all of them.
 
 The types are frozen dataclasses, in one module for each family of verbs (`catalog_documents.py`,
-`stack_documents.py`, `drift_documents.py`, `import_documents.py`). Their fields in camelCase are
+`stack_documents.py`, `drift_documents.py`, `importing_json.py`). Their fields in camelCase are
 the keys. Results of other packages that have the right shape are used as they are. Other programs
 read these keys: a key stays once it is released, and `schemas/output/` shows every change of them
 in a review.
@@ -26,7 +26,7 @@ from framework.output.catalog_documents import (
     Validation,
 )
 from framework.output.drift_documents import Drift
-from framework.output.import_documents import ImportDocument
+from framework.output.importing_json import ImportDocument
 from framework.output.stack_documents import (
     ClusterStatusDocument,
     PlanDocument,
