@@ -160,21 +160,13 @@ def _find_position(merged: Merged, path: KeyPath, value: Any, other: Any) -> Pos
     For a list it is the first item that differs; for a key removed with null, the null.
     """
     if value is None and path not in merged.origins:
-        return _find_null(merged, path)
+        return merged.removal(path)
     if isinstance(value, list):
         other_items = other if isinstance(other, list) else []
         for index, item in enumerate(value):
             if index >= len(other_items) or other_items[index] != item:
                 return merged.origin((*path, index))
     return merged.origin(path)
-
-
-def _find_null(merged: Merged, path: KeyPath) -> Position | None:
-    for layer in reversed(merged.layers):
-        for end in range(len(path), 0, -1):
-            if layer.key_position(path[:end]) and get_written(layer.data, path[:end]) is None:
-                return layer.value_position(path[:end])
-    return None
 
 
 def get_written(data: Any, path: KeyPath) -> Any:
