@@ -17,13 +17,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from framework.core.diagnostics import KeyPath, Position
 from framework.core.errors import ConfigError, EditError
-from framework.core.field_paths import FieldPath
+from framework.core.field_paths import MISSING, FieldPath
 from framework.edits.yaml_layout import Entry, Node, find_comments, find_line, read_layout
 from framework.edits.yaml_text import (
     Target,
@@ -38,13 +37,8 @@ from framework.files.document import Document, load_document, parse_document
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-class Removed(Enum):
-    """The type of REMOVED. None is not used for it, because None writes a null."""
-
-    REMOVED = "removed"
-
-
-REMOVED: Final = Removed.REMOVED
+REMOVED: Final = MISSING
+"""The value of an edit that removes an entry. Not None, which writes a null."""
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,14 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from framework.core.field_paths import MISSING
+
 Root = TypeVar("Root", bound=BaseModel)
 
 # The suffix of a renamed key. It occurs in no other path or value.
 RENAMED = "-renamed"
 _NUMBER = re.compile(r"\d+")
 _PERCENTAGE = re.compile(r"\d+%")
-
-
-class _Removed:
-    pass
-
-
-_REMOVED = _Removed()
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +84,9 @@ class Setting:
         """
         # A section has no other value, only the settings in it have. It can be removed.
         values = [] if self.section else [*_other_values(self.annotation, self.held)]
-        for value in [*values, _REMOVED] if self.removable else values:
+        for value in [*values, MISSING] if self.removable else values:
             changed = _with_value(settings, self.attributes, value)
-            is_added_or_removed = value is _REMOVED or self.held is None
+            is_added_or_removed = value is MISSING or self.held is None
             if _breaks_a_rule(_get(changed, self.attributes[:-1])) or (
                 is_added_or_removed and _breaks_a_rule(changed)
             ):
@@ -261,7 +256,7 @@ def _with_value(held: Any, attributes: tuple[str, ...], value: Any) -> Any:
     head, rest = attributes[0], attributes[1:]
     if isinstance(held, BaseModel):
         child = _with_value(getattr(held, head), rest, value) if rest else value
-        return held.model_copy(update={head: None if child is _REMOVED else child})
+        return held.model_copy(update={head: None if child is MISSING else child})
     child = _with_value(held[head], rest, value) if rest else value
     changed = {**held, head: child}
-    return {key: child for key, child in changed.items() if child is not _REMOVED}
+    return {key: child for key, child in changed.items() if child is not MISSING}
