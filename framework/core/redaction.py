@@ -95,11 +95,6 @@ def is_secret_key(path: Iterable[str | int]) -> bool:
     return secret
 
 
-def mentions_secret(words: Iterable[str]) -> bool:
-    """Returns True if one of these words, such as those of a line, names a secret."""
-    return any(map(is_secret_name, words))
-
-
 def is_secret(path: Iterable[str | int], value: Any) -> bool:
     """Returns True if `value` may be secret, by a key on `path` or because it looks like one."""
     if not can_be_secret(value):

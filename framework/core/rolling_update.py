@@ -21,8 +21,7 @@ def resolve_amount(value: IntOrPercent, replicas: int, *, round_up: bool) -> int
     """Returns `value` of `replicas` Pods: 25 % of 3 is 1 rounded up, and 0 rounded down."""
     if isinstance(value, int):
         return value
-    # Integers only: as a float, 7 % of 100 is 7.000000000000001, which rounds up to 8. Floor
-    # division of the negative rounds up: -(-75 // 100) is 1.
+    # Floor division of the negative rounds up: -(-75 // 100) is 1.
     parts = int(value.removesuffix("%")) * replicas
     return -(-parts // 100) if round_up else parts // 100
 
@@ -69,9 +68,7 @@ def resolve_budget(
     if recreate:
         return Budget(replicas, 0, replicas)
     surge = resolve_amount(max_surge, replicas, round_up=True)
-    # For example, 25% of 3 Pods: the surge is 1, and 0 may be unavailable.
     unavailable = resolve_amount(max_unavailable, replicas, round_up=False)
-    # `ResolveFenceposts` in pkg/controller/deployment/util/deployment_util.go does the same.
     if surge == 0 and unavailable == 0:
         unavailable = 1
     # With 2 replicas, `maxUnavailable: 5` lets 2 Pods go, not 5: the sums below count Pods that

@@ -15,7 +15,7 @@ from omegaconf.grammar_parser import parse
 
 from framework.core.diagnostics import KeyPath
 from framework.core.forms import FormTree
-from framework.core.redaction import mentions_secret
+from framework.core.secret_names import is_secret_name
 
 # oc.select computes nothing and is the only way to write a fallback. The others are refused: oc.env
 # reads the machine, and oc.decode, oc.create or a computed resolver name could do so unseen.
@@ -133,5 +133,6 @@ def escape(value: Any) -> Any:
 def reads_secret(text: str) -> bool:
     """Returns True where an interpolation names a secret key, or computes the name it reads."""
     return any(
-        "${" in inside or mentions_secret(_WORD.findall(inside)) for inside in _INSIDE.findall(text)
+        "${" in inside or any(map(is_secret_name, _WORD.findall(inside)))
+        for inside in _INSIDE.findall(text)
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from framework.core.diagnostics import DiagnosticGroup
-from framework.core.redaction import is_secret, mentions_secret
+from framework.core.redaction import is_secret
+from framework.core.secret_names import is_secret_name
 from framework.output.text import render_count, render_wrapped, screen_width
 
 # Returns the lines of a file below the root; () if it cannot be read.
@@ -56,7 +57,7 @@ def _render_source(group: DiagnosticGroup, lines: ReadLines) -> str:
         return ""
     line = source[diagnostic.line - 1].replace("\t", " ").rstrip("\r")
     words = _WORD.findall(_API_GROUP.sub("", line))
-    if not line.strip() or mentions_secret(words) or is_secret((), line):
+    if not line.strip() or any(map(is_secret_name, words)) or is_secret((), line):
         return ""
     token = _TOKEN.match(line, diagnostic.column - 1)
     width = max(1, len(token.group().rstrip()) if token else 1)
