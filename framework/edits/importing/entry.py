@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
 from framework.core.diagnostics import KeyPath
+from framework.core.field_paths import MISSING
 from framework.core.quantities import quantity_value
 from framework.edits.importing.containers import Settings
 from framework.edits.yaml_text import render_inline, render_key
@@ -25,7 +26,6 @@ from framework.settings.volumes import Claim, Mount
 _WIDTH = 96
 # The key that a single value is short for: `8080` is `{containerPort: 8080}`.
 _SHORT = {Port: "containerPort", Claim: "name", Mount: "path", Probe: "enabled"}
-_NOTHING: Any = object()
 _QUANTITIES = ("requests", "limits")
 # Literal blocks keep these texts as they are; others need quotes and escapes.
 _BLOCK = re.compile(r"(?=[^ \n])[^\r\t\x00-\x08\x0b-\x1f\x7f-\xa0\u2028\u2029\ufeff]*[^\s]\n?")
@@ -86,8 +86,8 @@ def _existing(data: Any, loc: KeyPath) -> KeyPath:
 def _remove(data: Any, path: KeyPath) -> bool:
     for key in path[:-1]:
         data = data[key]
-    if isinstance(data, Mapping):
-        return data.pop(path[-1], _NOTHING) is not _NOTHING  # type: ignore[attr-defined]
+    if isinstance(data, dict):
+        return data.pop(path[-1], MISSING) is not MISSING
     del data[path[-1]]
     return True
 
@@ -102,29 +102,29 @@ def diff_settings(value: BaseModel, inherited: Any) -> Settings:
     for name, field in type(value).model_fields.items():
         key = field.alias or to_camel(name)
         default = field.get_default(call_default_factory=True)
-        found = below.get(key)
-        change = _diff_value(
-            key, getattr(value, name), _NOTHING if found is None else found, default
-        )
-        if change is not _NOTHING:
+        change = _diff_value(key, getattr(value, name), below.get(key), default)
+        if change is not MISSING:
             entry[key] = change
     return entry
 
 
 def _diff_value(key: str, value: Any, inherited: Any, default: Any) -> Any:
-    """Returns what to write for a value; _NOTHING where it is inherited or the default."""
-    if inherited is _NOTHING:
-        return _NOTHING if value == default else _dump(key, value)
+    """Returns what to write for a value; MISSING where it is inherited or the default.
+
+    `inherited` is None where nothing is.
+    """
+    if inherited is None:
+        return MISSING if value == default else _dump(key, value)
     if value is None or (value in ({}, ()) and value == default and inherited not in ({}, [])):
         return None
     if isinstance(value, BaseModel):
         if not isinstance(inherited, Mapping):
             inherited = {_SHORT.get(type(value), ""): inherited}
-        return diff_settings(value, inherited) or _NOTHING
+        return diff_settings(value, inherited) or MISSING
     if isinstance(value, dict) and isinstance(inherited, Mapping):
         return _diff_mapping(key, value, inherited)
     written = _dump(key, value)
-    return _NOTHING if _is_same(key, written, inherited) else written
+    return MISSING if _is_same(key, written, inherited) else written
 
 
 def _diff_mapping(parent: str, value: Mapping[str, Any], inherited: Mapping[str, Any]) -> Any:
@@ -133,10 +133,10 @@ def _diff_mapping(parent: str, value: Mapping[str, Any], inherited: Mapping[str,
         found = inherited.get(key)
         if parent in _QUANTITIES and quantity_value(str(found)) == quantity_value(str(child)):
             continue
-        change = _diff_value(key, child, _NOTHING if found is None else found, _NOTHING)
-        if change is not _NOTHING:
+        change = _diff_value(key, child, found, MISSING)
+        if change is not MISSING:
             entry[key] = change
-    return entry or _NOTHING
+    return entry or MISSING
 
 
 def _is_same(key: str, written: Any, inherited: Any) -> bool:
