@@ -43,8 +43,11 @@ def locate_problems(root: Path, stack: Stack, problems: Sequence[Problem]) -> tu
         return ()
     names = {problem.component for problem in problems} - {""}
     catalog = load_catalog(root, stack, models=names)
-    finder = _PositionFinder(catalog)
-    return tuple(replace(problem, position=finder.find(problem)) for problem in problems)
+    settings = SettingFinder(catalog)
+    return tuple(
+        replace(problem, position=_find_position(problem, catalog, settings))
+        for problem in problems
+    )
 
 
 class SettingFinder:
@@ -92,49 +95,36 @@ class SettingFinder:
         return str(latest.position) if latest else ""
 
 
-class _PositionFinder:
-    """Finds positions in the files of one environment."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._models = {model.name: model for model in catalog.models}
-        self._manifests: dict[str, tuple[Manifest, ...]] = {}
-        self._settings = SettingFinder(catalog)
-
-    def find(self, problem: Problem) -> str:
-        """Returns the position of a problem, "" if it comes from no file."""
-        if problem.setting:
-            path = tuple(problem.setting.split("."))
-            return str(self._catalog.environment_position(path))
-        model = self._models.get(problem.component)
-        if model is None:
-            return ""
-        manifest = self._find_manifest(model, problem.object)
-        if manifest is None:
-            return str(model.merged.start_of(model.home))
+def _find_position(problem: Problem, catalog: Catalog, settings: SettingFinder) -> str:
+    """Returns the position of a problem, "" if it comes from no file."""
+    if problem.setting:
+        return str(catalog.environment_position(tuple(problem.setting.split("."))))
+    model = next((model for model in catalog.models if model.name == problem.component), None)
+    if model is None:
+        return ""
+    kind, _, name = problem.object.partition(" ")
+    wanted = kind, name.rpartition("/")[2]
+    manifests = build_model(model, catalog.environment).manifests
+    manifest = next((m for m in manifests if (m.kind, m.name) == wanted), None)
+    found: Iterable[str] = ()
+    if manifest is not None:
         # The fields that the server names are certain, and the words of a policy are a guess.
         paths = chain(_list_paths(problem), find_described(problem.message, manifest.object))
-        found = (self._find_field(model, manifest, path) for path in paths)
-        return next(filter(None, found), str(model.merged.start_of(model.home)))
+        found = (_find_field(model, manifest, path, settings) for path in paths)
+    return next(filter(None, found), str(model.merged.start_of(model.home)))
 
-    def _find_field(self, model: CatalogModel, manifest: Manifest, path: FieldPath) -> str:
-        """Returns the position of a field, "" if the manifest lacks it."""
-        steps = resolve(manifest.object, path)
-        if steps is None:
-            return ""
-        value = get_at(manifest.object, steps)
-        # The server numbers the items of a list, which are named everywhere else.
-        named = name_path(steps, manifest.object)
-        by_value = _find_value(model, manifest, value)
-        return by_value or self._settings.find(model, f"{manifest.kind}/{manifest.name}", named)
 
-    def _find_manifest(self, model: CatalogModel, name: str) -> Manifest | None:
-        if model.name not in self._manifests:
-            plan = build_model(model, self._catalog.environment)
-            self._manifests[model.name] = plan.manifests
-        wanted = name.partition(" ")[0], name.partition(" ")[2].rpartition("/")[2]
-        manifests = self._manifests[model.name]
-        return next((m for m in manifests if (m.kind, m.name) == wanted), None)
+def _find_field(
+    model: CatalogModel, manifest: Manifest, path: FieldPath, settings: SettingFinder
+) -> str:
+    """Returns the position of a field, "" if the manifest lacks it."""
+    steps = resolve(manifest.object, path)
+    if steps is None:
+        return ""
+    by_value = _find_value(model, manifest, get_at(manifest.object, steps))
+    # The server numbers the items of a list, which are named everywhere else.
+    named = name_path(steps, manifest.object)
+    return by_value or settings.find(model, f"{manifest.kind}/{manifest.name}", named)
 
 
 def _list_paths(problem: Problem) -> Iterator[FieldPath]:
