@@ -221,11 +221,13 @@ class Engine(Protocol):
         nothing.
 
         None from an engine that cannot run it."""
+        return None
 
     def read_revision(self, request: Request) -> str:
         """Returns the `revision` of the recorded objects as it is now; "" for a state in a folder.
 
         Looks at the state alone, not at the cluster."""
+        return ""
 
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False

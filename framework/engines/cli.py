@@ -48,7 +48,6 @@ from framework.engines.cli_stack import (
 )
 from framework.engines.clusters import (
     Connect,
-    Connection,
     build_kubeconfig_path,
     connect_kubernetes,
     open_clusters,
@@ -76,7 +75,7 @@ from framework.engines.recorded import (
     keep_identifier,
     summarize_resources,
 )
-from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
+from framework.engines.state.checkpoint import Checkpoint, read_stack_outputs
 from framework.engines.urns import STACK_TYPE
 from framework.engines.values import list_objects, redact_copies
 from framework.kube.object_diff import compare_with_live
@@ -290,16 +289,12 @@ class CliEngine:
             return CheckedDeletions(preview)
         former_urns = reader.former_urns if reader is not None else {}
         with open_clusters(opened.request, opened.recorded, self._connect) as clusters:
-
-            def connect(resource: Resource) -> Connection:
-                return clusters.connect(resource.provider_urn)
-
             checked = check_deletions(
                 preview,
                 opened.resources,
                 former_urns,
                 read_exported_state,
-                connect,
+                clusters.connect,
                 refuses_lost=reader is not None,
                 by_cli=True,
             )

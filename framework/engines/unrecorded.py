@@ -32,7 +32,8 @@ from framework.kube.ownership import belongs_to_release
 from framework.kube.provider import KubernetesProvider
 from framework.kube.reading import NAMESPACED_KINDS
 
-ConnectProvider = Callable[[Resource], Connection]
+# Connects to the cluster of the provider with this URN.
+ConnectProvider = Callable[[str], Connection]
 CLAIM = "PersistentVolumeClaim"
 # Kubernetes makes the objects of these kinds: for its own use, or from other objects.
 _KINDS_OF_KUBERNETES = frozenset(
@@ -106,7 +107,7 @@ def try_connect(resource: Resource, connect: ConnectProvider) -> Connection | No
     For example, a provider with an inline kubeconfig. ClusterError.
     """
     try:
-        return connect(resource)
+        return connect(resource.provider_urn)
     except EngineError:
         return None
 

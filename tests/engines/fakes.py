@@ -391,11 +391,11 @@ def check_changes(
 ) -> Preview:
     """Returns what the CLI engine's check of deletions makes of a preview with these changes."""
 
-    def connect(resource: Resource) -> Connection:
+    def connect(provider_urn: str) -> Connection:
         # Of the providers only `other` is of another cluster, and only the CLI can use `inline`.
-        if resource.provider_urn.endswith("::inline"):
+        if provider_urn.endswith("::inline"):
             raise EngineError("inline kubeconfig")
-        uid = "cluster-2" if resource.provider_urn.endswith("::other") else "cluster-1"
+        uid = "cluster-2" if provider_urn.endswith("::other") else "cluster-1"
         return Connection(cast(KubernetesProvider, cluster), uid, "fake", lambda: None)
 
     checked = check_deletions(

@@ -74,12 +74,11 @@ class ApplyRun:
     def delete_autoscalers(self, preview: Preview) -> None:
         """Deletes the autoscalers that must be gone before the program writes their Deployments."""
         self._deleted_first = find_obsolete_autoscalers(preview.changes)
-        by_urn = {change.urn: change for change in self._deleted_first}
-        autoscalers = [r for r in self._previewed.find_leftovers() if r.urn in by_urn]
-        self._build_deletions().run(autoscalers, lambda resource: by_urn[resource.urn])
+        urns = {change.urn for change in self._deleted_first}
+        self._delete(r for r in self._previewed.find_leftovers() if r.urn in urns)
 
-    def _build_deletions(self) -> Deletions:
-        return Deletions(self._state, self._planner, self._feed, self.stop)
+    def _delete(self, resources: Iterable[Resource]) -> None:
+        Deletions(self._state, self._planner, self._feed, self.stop).run(resources)
 
     # Called by the program, from many threads
 
@@ -241,9 +240,7 @@ class ApplyRun:
                 deletion = build_deletion(resource, components)
                 self._feed.report(deletion, "skipped", kept[resource.key])
         to_delete = [resource for resource in leftovers if resource.key not in kept]
-        self._build_deletions().run(
-            to_delete, lambda resource: build_deletion(resource, components)
-        )
+        self._delete(to_delete)
         # Deletions are computed again: a failure may have made some impossible. All other changes
         # are those of the preview, unless their steps were planned again since.
         changes = {change.urn: change for change in preview.changes if change.op is not Op.DELETE}

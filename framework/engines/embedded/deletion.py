@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from framework.core.changes import Change, Failure
@@ -11,6 +11,7 @@ from framework.core.errors import FrameworkError
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.embedded.records import read_object_state
+from framework.engines.recorded import build_deletion
 from framework.engines.state.checkpoint import Resource
 from framework.engines.state.journal import begin_line, drop_line, end_line
 from framework.engines.state.stack_state import StackState
@@ -31,7 +32,7 @@ class Deletions:
         self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
         self._deleted: frozenset[str] = frozenset()
 
-    def run(self, resources: Iterable[Resource], describe: Callable[[Resource], Change]) -> None:
+    def run(self, resources: Iterable[Resource]) -> None:
         """Deletes resources. If one cannot be deleted, the resources that it needs stay too."""
         waiting = {resource.key: resource for resource in resources}
         self._deleted = frozenset(waiting)
@@ -44,7 +45,7 @@ class Deletions:
                 # Deployment is ready, then the ConfigMap, and the Namespace last.
                 for resource in _find_ready(waiting.values(), running.values()):
                     del waiting[resource.key]
-                    change = describe(resource)
+                    change = build_deletion(resource, self._planner.components)
                     if resource.urn in blocked:
                         blocked.update(resource.needs)
                         self._feed.report(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framework.core.changes import Change, Op, Preview, Result
+from framework.core.changes import Op, Preview, Result
 from framework.core.errors import EngineError
 from framework.engines.base import (
     Confirm,
+    Engine,
     OnProgress,
     RecordedObjects,
-    RefreshedRecord,
     Request,
     StateSummary,
     order_changes,
@@ -24,7 +24,6 @@ from framework.engines.base import (
 from framework.engines.clusters import (
     Clusters,
     Connect,
-    Connection,
     IdentityCheck,
     connect_kubernetes,
     identify_cluster,
@@ -63,7 +62,7 @@ from framework.engines.recorded import (
 from framework.engines.state.backend import open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.history import UpdateHistory
-from framework.engines.state.journal import Line, drop_line, end_line, set_line
+from framework.engines.state.journal import drop_line, set_line
 from framework.engines.state.secrets import write_plaintext
 from framework.engines.state.stack_state import StackState
 from framework.engines.values import (
@@ -81,7 +80,7 @@ if TYPE_CHECKING:
 _STOP_S = 10.0
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(Engine):
     """Runs the project's program and applies it, without the pulumi CLI."""
 
     name = "embedded"
@@ -103,10 +102,8 @@ class EmbeddedEngine:
         ):
             run = operation.preview(process)
             for holder in operation.state.backend.find_holders():
-                run.log(
-                    "warning",
-                    f"another command works on this stack, so this may change: {holder}",
-                )
+                text = f"another command works on this stack, so this may change: {holder}"
+                run.log("warning", text)
             preview = operation.build_preview(run)
             operation.review(preview)
             return preview
@@ -124,18 +121,14 @@ class EmbeddedEngine:
             if run.has_secrets():
                 operation.state.require_cipher()
             operation.review(preview)
-            if preview.clean:
-                operation.history.begin("update")
-                operation.record_unchanged(run)
-                operation.clusters.remember()
-                messages = preview.messages + operation.forget_replicas()
-                outputs = operation.state.read_stack_outputs()
-                result = Result(preview.changes, outputs=outputs, messages=messages)
-                return operation.history.end(result)
-            if not confirm(preview):
+            if not preview.clean and not confirm(preview):
                 return None
             operation.history.begin("update")
-            return operation.history.end(operation.apply(process, run, preview, on_progress))
+            if preview.clean:
+                result = operation.record_unchanged(run, preview)
+            else:
+                result = operation.apply(process, run, preview, on_progress)
+            return operation.history.end(result)
 
     def refresh(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Updates the recorded state from the live objects. Accepts a recreated cluster."""
@@ -164,13 +157,9 @@ class EmbeddedEngine:
                     elif changes[resource.urn].op is not Op.SAME:
                         state.record(set_line(build_refreshed(state, resource, item.live)))
             operation.clusters.remember()
-            return operation.history.end(
-                Result(
-                    preview.changes,
-                    outputs=state.read_stack_outputs(),
-                    messages=preview.messages,
-                )
-            )
+            outputs = state.read_stack_outputs()
+            result = Result(preview.changes, outputs=outputs, messages=preview.messages)
+            return operation.history.end(result)
 
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Deletes the recorded resources, dependents first; an empty state remains."""
@@ -184,13 +173,16 @@ class EmbeddedEngine:
             changes = tuple(
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )
-            next_step = "destroy its model as well"
-            warnings = describe_needed(targets, needed, next_step)
+            warnings = describe_needed(targets, needed, "destroy its model as well")
             messages = operation.messages + tuple(f"warning: {text}" for text in warnings)
             preview = Preview(changes, operation.state.read_stack_outputs(), messages)
             if not changes:
                 return Result((), messages=messages)
-            operation.check_clusters()
+            # A cluster that cannot be used is an error before the question and before the first
+            # deletion, not a failure of each object.
+            operation.clusters.add_all_recorded()
+            for urn in sorted({found.provider_urn for found in recorded if found.is_object}):
+                operation.clusters.connect(urn)
             preview = operation.check_deletions(preview, refuses_lost=False)
             check_problems(preview)
             if not confirm(preview):
@@ -209,14 +201,6 @@ class EmbeddedEngine:
     def summarize(self, request: Request) -> StateSummary:
         """Returns a summary of the recorded state."""
         return summarize_resources(_read_state(request).get_current().resources)
-
-    def check_refresh(self, request: Request) -> Mapping[str, RefreshedRecord] | None:
-        """Returns None, because only the CLI runs `pulumi refresh`."""
-        return None
-
-    def read_revision(self, request: Request) -> str:
-        """Returns "", because the locks of a state in a folder show who works on it."""
-        return ""
 
     def recorded_objects(
         self, request: Request, *, accepts_recreated: bool = False
@@ -274,12 +258,12 @@ class EmbeddedEngine:
                 stack.enter_context(interrupt_on_sigterm())
                 stack.enter_context(backend.lock())
                 stack.enter_context(history)
-            state = StackState(project, backend)
+            state = StackState(project, backend, in_memory=not locked)
             if locked:
                 state.recover()
                 stack.callback(state.close)
             operation = Operation(
-                request, project, state, self._connect, accepts_recreated, history, locked=locked
+                request, project, state, self._connect, accepts_recreated, history
             )
             stack.callback(operation.clusters.close)
             yield operation
@@ -297,8 +281,6 @@ class Operation:
         connect: Connect,
         accepts_recreated: bool,
         history: UpdateHistory,
-        *,
-        locked: bool,
     ) -> None:
         self._project, self.state = project, state
         self.history = history
@@ -332,9 +314,9 @@ class Operation:
         # Pending creates are looked up with connections of their own: the program may name
         # another way to the same cluster, and the first inputs of a provider count.
         recorded_clusters = Clusters(project.root, connect, providers, request.cluster, identity)
-        self._warnings = self._settle_pending(recorded_clusters, locked=locked)
-        if request.plan is not None:
-            self._settle(restore_wanted(state.get_current(), request.plan), locked=locked)
+        self._warnings = self._settle_pending(recorded_clusters)
+        if request.plan and (lines := restore_wanted(state.get_current(), request.plan)):
+            state.record(*lines)
         # The records to remove before the first deletion, see `CheckedDeletions`.
         self._forgotten: tuple[Resource, ...] = ()
         resources = state.get_current().resources
@@ -345,14 +327,11 @@ class Operation:
         )
         self._config = load_config(project, request.stack.name)
 
-    def _settle_pending(self, clusters: Clusters, *, locked: bool) -> tuple[str, ...]:
-        """Settles the operations that an interrupted command left pending, and returns warnings.
-
-        Without the lock nothing is written, and the settled state is used in memory only.
-        """
+    def _settle_pending(self, clusters: Clusters) -> tuple[str, ...]:
+        """Settles the operations that an interrupted command left pending, and returns warnings."""
         if not self.state.get_current().pending:
             return ()
-        if not locked and self.state.backend.find_holders():
+        if self.state.in_memory and self.state.backend.find_holders():
             # Another command is running: what it creates is pending, and it will record it.
             return ()
         clusters.add_all_recorded()
@@ -360,15 +339,9 @@ class Operation:
             settlement = settle_pending(self.state, clusters)
         finally:
             clusters.close()
-        self._settle(settlement.lines, locked=locked)
+        if settlement.lines:
+            self.state.record(*settlement.lines)
         return settlement.warnings
-
-    def _settle(self, lines: Sequence[Line], *, locked: bool) -> None:
-        """Adds lines to the state; without the lock in memory only."""
-        if lines and locked:
-            self.state.record(*lines)
-        else:
-            self.state.assume(*lines)
 
     @property
     def messages(self) -> tuple[str, ...]:
@@ -412,11 +385,7 @@ class Operation:
         return add_preflight(preview, plan, reader, self._request.components)
 
     def check_deletions(
-        self,
-        preview: Preview,
-        *,
-        refuses_lost: bool,
-        kept: Collection[str] = (),
+        self, preview: Preview, *, refuses_lost: bool, kept: Collection[str] = ()
     ) -> Preview:
         """Returns the preview with the problems of resources that it must not delete.
 
@@ -424,17 +393,13 @@ class Operation:
         """
         resources = self.state.get_current().resources
         former_urns = {new: former for former, new in self.planner.renames.items()}
-
-        def connect(resource: Resource) -> Connection:
-            return self.clusters.connect(resource.provider_urn)
-
         read_state = partial(read_object_state, self.state)
         checked = check_deletions(
             preview,
             resources,
             former_urns,
             read_state,
-            connect,
+            self.clusters.connect,
             refuses_lost=refuses_lost,
             by_cli=False,
             kept=kept,
@@ -442,7 +407,7 @@ class Operation:
         self._forgotten = checked.forgotten
         return checked.preview
 
-    def _forget_old(self) -> None:
+    def forget_old(self) -> None:
         """Removes the records of old objects that stay. Call it once the preview is confirmed."""
         if self._forgotten:
             self.state.record(*map(drop_line, self._forgotten))
@@ -465,15 +430,8 @@ class Operation:
         # Imported here: only commands that run the program need Pulumi and gRPC.
         from framework.engines.embedded.monitor import run_program
 
-        run_program(
-            process,
-            self._project,
-            self._request.stack.name,
-            self._config,
-            handler,
-            dry_run=dry_run,
-            plan=plan,
-        )
+        name = self._request.stack.name
+        run_program(process, self._project, name, self._config, handler, dry_run=dry_run, plan=plan)
 
     def _redact(self, messages: Messages, registered: Iterable[Registration]) -> tuple[str, ...]:
         """Returns the messages without the secrets of the configuration and of registrations."""
@@ -483,19 +441,14 @@ class Operation:
         inputs = [registration.inputs for registration in registered]
         return messages.redacted(collect_message_secrets(*config, *inputs))
 
-    def record_unchanged(self, run: PreviewRun) -> None:
-        """Records new options, outputs and names of resources whose objects do not change."""
-        self._forget_old()
-        if self.planner.renames:
-            self.state.record({"rename": dict(self.planner.renames)})
-        if resources := run.find_unrecorded():
-            self.state.record(*map(set_line, resources))
-            self.state.keep_salt()
-        leftovers = run.find_leftovers()
-        used_again = [resource for resource in leftovers if run.is_in_use_again(resource)]
-        if used_again:
-            self.state.record(*map(drop_line, used_again))
-        self._end_pending(run)
+    def record_unchanged(self, run: PreviewRun, preview: Preview) -> Result:
+        """Records what changes although no object does."""
+        self.forget_old()
+        run.record_unchanged()
+        self.clusters.remember()
+        messages = preview.messages + self.forget_replicas()
+        outputs = self.state.read_stack_outputs()
+        return Result(preview.changes, outputs=outputs, messages=messages)
 
     def apply(
         self, process: ProgramProcess, run: PreviewRun, preview: Preview, on_progress: OnProgress
@@ -504,7 +457,7 @@ class Operation:
         feed = ProgressFeed(on_progress)
         # Before the first write: a run that is killed leaves objects on this cluster.
         self.clusters.remember()
-        self._forget_old()
+        self.forget_old()
         if self.planner.renames:
             self.state.record({"rename": dict(self.planner.renames)})
         apply = ApplyRun(self.state, self.planner, run, feed)
@@ -513,7 +466,7 @@ class Operation:
             self._run(process, apply, dry_run=False)
             result = apply.finish(preview)
             if not result.failures:
-                self._end_pending(run)
+                run.end_pending()
             messages = self._redact(apply.messages, apply.registered)
             messages += self.forget_replicas(has_failed=bool(result.failures))
             return replace(result, messages=messages)
@@ -527,50 +480,17 @@ class Operation:
             self.clusters.remember()
             self.state.keep_salt()
 
-    def _end_pending(self, run: PreviewRun) -> None:
-        """Ends the pending operations of resources that are deployed now."""
-        urns = [
-            operation["resource"]["urn"]
-            for operation in self.state.get_current().pending
-            if operation["resource"]["urn"] in run.steps
-        ]
-        if urns:
-            self.state.record(*map(end_line, urns))
-
     def forget_replicas(self, *, has_failed: bool = False) -> tuple[str, ...]:
         """Forgets the kept replicas that are no longer needed; returns warnings."""
         kept, resources = KeptReplicas(self.state.backend), self.state.get_current().resources
         return kept.end_command(self._request, resources, has_failed=has_failed)
 
-    def check_clusters(self) -> None:
-        """Connects to every recorded cluster that has objects. ClusterError, EngineError.
-
-        A cluster that cannot be used is an error before the question and before the first
-        deletion, not a failure of each object.
-        """
-        self.clusters.add_all_recorded()
-        resources = self.state.get_current().resources
-        for urn in sorted({r.provider_urn for r in resources if r.is_object}):
-            self.clusters.connect(urn)
-
     def delete(self, resources: list[Resource], feed: ProgressFeed) -> tuple[str, ...]:
-        """Deletes resources, and returns warnings.
-
-        Any exception, also KeyboardInterrupt, ends the waits.
-        """
-        self._forget_old()
+        """Deletes resources, and returns warnings."""
+        self.forget_old()
         forgotten = {resource.key for resource in self._forgotten}
         to_delete = [resource for resource in resources if resource.key not in forgotten]
-        stop = threading.Event()
-
-        def describe(resource: Resource) -> Change:
-            return build_deletion(resource, self.components)
-
-        try:
-            Deletions(self.state, self.planner, feed, stop).run(to_delete, describe)
-        except BaseException:
-            stop.set()
-            raise
+        Deletions(self.state, self.planner, feed, threading.Event()).run(to_delete)
         return self.forget_replicas(has_failed=bool(feed.failures))
 
 

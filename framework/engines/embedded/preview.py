@@ -31,6 +31,7 @@ from framework.engines.embedded.records import (
 from framework.engines.embedded.registration import Answer, Registration
 from framework.engines.recorded import build_deletion, build_same
 from framework.engines.state.checkpoint import Resource, identify_object
+from framework.engines.state.journal import drop_line, end_line, set_line
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import STACK_TYPE, build_failed_urn, parse_urn
 from framework.engines.values import (
@@ -295,17 +296,33 @@ class PreviewRun:
         kinds = {tree.get("kind") for tree in inputs}
         return "Secret" in kinds or any(map(has_secret, [*inputs, *self.outputs.values()]))
 
-    def find_unrecorded(self) -> list[Resource]:
-        """Returns unchanged resources whose options or outputs differ from the recorded ones."""
-        resources = []
+    def record_unchanged(self) -> None:
+        """Records new options, outputs and names of resources whose objects do not change."""
+        if self._planner.renames:
+            self._state.record({"rename": dict(self._planner.renames)})
+        if resources := list(self._find_unrecorded()):
+            self._state.record(*map(set_line, resources))
+            self._state.keep_salt()
+        if used_again := [found for found in self.find_leftovers() if self.is_in_use_again(found)]:
+            self._state.record(*map(drop_line, used_again))
+        self.end_pending()
+
+    def _find_unrecorded(self) -> Iterator[Resource]:
+        """Yields unchanged resources whose options or outputs differ from the recorded ones."""
         for step in self.steps.values():
             if step.old is None or not step.target or step.change.op is not Op.SAME:
                 continue
             resource = build_unchanged(step.registration, step.urn, step.old)
             resource = with_outputs(self._state, resource, self.outputs.get(step.urn))
             if resource is not step.old:
-                resources.append(resource)
-        return resources
+                yield resource
+
+    def end_pending(self) -> None:
+        """Ends the pending operations of resources that are deployed now."""
+        pending = self._state.get_current().pending
+        urns = {operation["resource"]["urn"] for operation in pending} & self.steps.keys()
+        if urns:
+            self._state.record(*map(end_line, sorted(urns)))
 
 
 def answer_step(state: StackState, step: Step) -> Answer:

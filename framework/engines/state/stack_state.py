@@ -50,9 +50,12 @@ class ReadableState(Protocol):
 class StackState:
     """A stack's recorded state. Safe for use from any number of threads."""
 
-    def __init__(self, project: Project, backend: FileBackend) -> None:
-        """Reads the checkpoint and the journal. StateFileError where either is damaged."""
-        self.project, self.backend = project, backend
+    def __init__(self, project: Project, backend: FileBackend, *, in_memory: bool = False) -> None:
+        """Reads the checkpoint and the journal. StateFileError where either is damaged.
+
+        With `in_memory`, as without the lock, what is recorded is not written.
+        """
+        self.project, self.backend, self.in_memory = project, backend, in_memory
         self._lock = threading.RLock()
         self._cipher: PassphraseCipher | None = None
         self._cipher_error: StateError | None = None
@@ -136,6 +139,8 @@ class StackState:
         """Appends steps to the journal; they are on disk when this returns."""
         with self._lock:
             self._lines.extend(lines)
+            if self.in_memory:
+                return
             if self._journal is None:
                 path = self.backend.journal_path
                 files.make_folder(path.parent)
@@ -149,11 +154,6 @@ class StackState:
                 self._lines.insert(len(self._lines) - len(lines), salt_line)
                 journal.append(salt_line)
         journal.append(*lines)
-
-    def assume(self, *lines: Line) -> None:
-        """Adds steps to the state in memory alone, for commands that write nothing."""
-        with self._lock:
-            self._lines.extend(lines)
 
     def close(self) -> None:
         """Folds the journal into the checkpoint. Writes nothing if nothing was recorded."""
