@@ -18,7 +18,7 @@ from framework.engines.clusters import IdentityCheck, identify_cluster, open_sta
 from framework.engines.kept_replicas import KeptReplicas
 from framework.engines.recorded import Components, build_recorded_objects, summarize_resources
 from framework.engines.state.checkpoint import Checkpoint, Resource, read_stack_outputs
-from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.state.secrets import read_plaintext
 from framework.engines.urns import build_manifest_urn, list_model_urns
 
 if TYPE_CHECKING:
@@ -197,8 +197,7 @@ def build_recorded(
     components = _build_components(resources, request)
     if check_targets:
         components.check_targets()
-    open_secrets = partial(unseal, open_value=read_plaintext)
-    return build_recorded_objects(resources, components, open_secrets)
+    return build_recorded_objects(resources, components, read_plaintext)
 
 
 def _build_components(resources: Sequence[Resource], request: Request) -> Components:

@@ -26,7 +26,7 @@ from framework.engines.project import load_project
 from framework.engines.state.backend import FileBackend, open_backend
 from framework.engines.state.checkpoint import Checkpoint, Resource
 from framework.engines.state.journal import fold
-from framework.engines.state.secrets import read_plaintext, unseal, write_plaintext
+from framework.engines.state.secrets import read_plaintext, write_plaintext
 from framework.engines.state.stack_state import StackState
 
 
@@ -40,10 +40,10 @@ class _ExportedState:
         return self._checkpoint
 
     def read_inputs(self, resource: Resource) -> Any:
-        return unseal(resource.raw.get("inputs") or {}, read_plaintext)
+        return read_plaintext(resource.raw.get("inputs") or {})
 
     def read_outputs(self, resource: Resource) -> Any:
-        return unseal(resource.raw.get("outputs") or {}, read_plaintext)
+        return read_plaintext(resource.raw.get("outputs") or {})
 
     def seal(self, tree: Any) -> Any:
         return write_plaintext(tree)

@@ -33,7 +33,7 @@ from framework.engines.state.checkpoint import (
     read_stack_outputs,
 )
 from framework.engines.state.journal import fold, set_line
-from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.state.secrets import read_plaintext
 from framework.engines.state.shapes import Deployment, ShapeError, check_shape
 from framework.engines.state.stack_state import StackState
 from framework.engines.urns import parse_urn
@@ -192,7 +192,7 @@ class CliStack:
             return False
 
         def convert(tree: Any) -> Any:
-            return state.seal(unseal(tree, read_plaintext))
+            return state.seal(read_plaintext(tree))
 
         changed = [
             changed

@@ -16,14 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 from framework.core.changes import Change, Op, Preview, Problem
 from framework.core.suggestions import list_names
 from framework.engines.clusters import CALLS_AT_ONCE
 from framework.engines.recorded import has_manifest, needs_cli
 from framework.engines.state.checkpoint import Resource
-from framework.engines.state.secrets import read_plaintext, unseal
+from framework.engines.state.secrets import read_plaintext
 from framework.engines.unrecorded import (
     CLAIM,
     ConnectProvider,
@@ -386,6 +385,5 @@ def _advise_undo(namespace: str) -> str:
 
 def read_exported_state(resource: Resource) -> ObjectState:
     """Returns a resource of an export in the form of the provider; its secrets are plain text."""
-    open_secrets = partial(unseal, open_value=read_plaintext)
     inputs, outputs = resource.raw.get("inputs") or {}, resource.raw.get("outputs") or {}
-    return ObjectState(resource.id, reveal(open_secrets(inputs)), reveal(open_secrets(outputs)))
+    return ObjectState(resource.id, reveal(read_plaintext(inputs)), reveal(read_plaintext(outputs)))

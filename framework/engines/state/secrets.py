@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from framework.core.errors import StateError
 from framework.core.passphrase import SET_PASSPHRASE
-from framework.engines.values import SECRET, SIGNATURE, Secret, map_tree, reveal
+from framework.engines.values import SECRET, SIGNATURE, Secret, has_sealed, map_tree, reveal
 
 _ROUNDS = 1_000_000
 _RESTORE = "restore the file as it was, from Git or from the .bak beside it"
@@ -88,53 +88,51 @@ class PassphraseCipher:
 
     def seal(self, tree: Any) -> Any:
         """Returns a tree in the form of the state, with each `Secret` encrypted."""
-        if isinstance(tree, Secret):
-            text = json.dumps(reveal(tree.value), separators=(",", ":"), sort_keys=True)
-            return {SIGNATURE: SECRET, "ciphertext": self.encrypt(text)}
-        if isinstance(tree, Mapping):
-            return {key: self.seal(value) for key, value in tree.items()}
-        if isinstance(tree, list | tuple):
-            return [self.seal(value) for value in tree]
-        return tree
+        return _seal(tree, lambda text: {"ciphertext": self.encrypt(text)})
 
     def unseal(self, tree: Any) -> Any:
         """Returns a tree from state with each encrypted value decrypted into a `Secret`."""
-        return unseal(tree, self._open_value)
+        return _unseal(tree, self._open)
 
-    def _open_value(self, sealed: Mapping[str, Any]) -> Any:
+    def _open(self, sealed: Mapping[str, Any]) -> Any:
         try:
             if "ciphertext" in sealed:
                 return json.loads(self.decrypt(sealed["ciphertext"]))
-            return read_plaintext(sealed)
+            return _open_plaintext(sealed)
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise self._damaged() from exc
 
 
-def unseal(tree: Any, open_value: Callable[[Mapping[str, Any]], Any]) -> Any:
-    """Returns a tree from state with each sealed value as a `Secret` of `open_value(sealed)`."""
-    if isinstance(tree, Mapping):
-        if tree.get(SIGNATURE) == SECRET:
-            return Secret(open_value(tree))
-        return {key: unseal(value, open_value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [unseal(value, open_value) for value in tree]
-    return tree
-
-
-def read_plaintext(sealed: Mapping[str, Any]) -> Any:
-    """Returns the value of a secret that `pulumi stack export --show-secrets` has decrypted."""
-    return json.loads(sealed["plaintext"])
+def read_plaintext(tree: Any) -> Any:
+    """Returns a tree of `pulumi stack export --show-secrets` with each secret as a `Secret`."""
+    return _unseal(tree, _open_plaintext) if has_sealed(tree) else tree
 
 
 def write_plaintext(tree: Any) -> Any:
     """Returns a tree in the form of such an export; `pulumi stack import` encrypts each secret."""
+    return _seal(tree, lambda text: {"plaintext": text})
 
-    def write(leaf: Any) -> Any:
+
+def _open_plaintext(sealed: Mapping[str, Any]) -> Any:
+    return json.loads(sealed["plaintext"])
+
+
+def _seal(tree: Any, close: Callable[[str], Mapping[str, str]]) -> Any:
+    def seal(leaf: Any) -> Any:
         if not isinstance(leaf, Secret):
             return leaf
-        return {SIGNATURE: SECRET, "plaintext": json.dumps(reveal(leaf.value))}
+        text = json.dumps(reveal(leaf.value), separators=(",", ":"), sort_keys=True)
+        return {SIGNATURE: SECRET, **close(text)}
 
-    return map_tree(tree, write)
+    return map_tree(tree, seal)
+
+
+def _unseal(tree: Any, open_: Callable[[Mapping[str, Any]], Any]) -> Any:
+    if isinstance(tree, Mapping):
+        if tree.get(SIGNATURE) == SECRET:
+            return Secret(open_(tree))
+        return {key: _unseal(value, open_) for key, value in tree.items()}
+    return [_unseal(value, open_) for value in tree] if isinstance(tree, list) else tree
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
