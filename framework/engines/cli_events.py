@@ -49,6 +49,12 @@ BUILT_PROVIDER_MESSAGES = re.compile(
 _ROLLOUT_MESSAGE = re.compile(
     r".*\[(MinimumReplicasUnavailable|ProgressDeadlineExceeded|Pod [^\]]*)\]"
 )
+# What an earlier command left unfinished. The CLI repeats a pending update or deletion by itself,
+# so its advice (the console of AWS, `pulumi refresh`) is wrong here unless a create is pending.
+_PENDING_MESSAGE = re.compile(
+    r"Attempting to deploy or update resources with \d+ pending operations "
+)
+_PENDING_CREATE = "interrupted while creating"
 # The step that deletes the old object of a replacement.
 _DELETE_REPLACED = "delete-replaced"
 # "update failed", the last message of the CLI, repeats its other events.
@@ -254,7 +260,12 @@ class EventReader:
         )
 
     def _is_outdated(self, severity: str, urn: str, text: str) -> bool:
-        """Returns whether a warning is about a rollout that has ended well, or is explained."""
+        """Returns whether a warning is about a rollout that has ended well, or is explained.
+
+        Or about an interrupted operation that the CLI repeats.
+        """
+        if severity == "warning" and _PENDING_MESSAGE.match(text):
+            return _PENDING_CREATE not in text
         is_ready = urn in self.done and urn not in self._failures
         is_over = is_ready or urn in self._explained
         return severity == "warning" and is_over and bool(_ROLLOUT_MESSAGE.match(text))

@@ -168,6 +168,18 @@ def test_events_of_the_automation_api_give_the_same_changes(step: str) -> None:
     assert reader.failures == expected.failures
 
 
+@pytest.mark.parametrize(("operation", "shown"), [("deleting", 0), ("creating", 1)])
+def test_only_a_pending_create_is_left_to_the_user(operation: str, shown: int) -> None:
+    message = (
+        "Attempting to deploy or update resources with 1 pending operations from previous "
+        f"deployment.\n  * urn:pulumi:dev::p::T::a, interrupted while {operation}\nThese resources "
+        "are in an unknown state because the Pulumi CLI was interrupted [...]"
+    )
+    reader = EventReader()
+    reader.read({"diagnosticEvent": {"severity": "warning", "message": message, "urn": ""}})
+    assert len(reader.messages) == shown
+
+
 def ops_of(reader: EventReader) -> list[object]:
     return [(change.urn, change.op, change.fields) for change in reader.changes]
 
