@@ -54,7 +54,7 @@ def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
     # The budget is checked twice: for both tracks together, which share the disruption budget and
     # the autoscaler, and for the stable track alone, if the canary takes some of its Pods.
     total = replica_range(track.settings).most
-    diagnostics = find_budget_diagnostics(_build_update(track, total, alone=True, whole=True))
+    diagnostics = find_budget_diagnostics(_build_update(track, alone=True, total=total))
     own = track.count
     if own == total:
         return diagnostics
@@ -68,19 +68,18 @@ def _find_budget(track: RenderedTrack) -> list[SettingDiagnostic]:
     ]
 
 
-def _build_update(
-    track: RenderedTrack, replicas: int | None = None, *, alone: bool, whole: bool = False
-) -> Update:
-    """Builds the input of the budget checks; `replicas` are the track's own unless given.
+def _build_update(track: RenderedTrack, *, alone: bool, total: int | None = None) -> Update:
+    """Builds the input of the budget checks.
 
-    `alone` is False where the Pods of another track serve during the update. `whole` is True for
-    both tracks together, whose sum the disruption budget and the autoscaler are about.
+    `alone` is False where the Pods of another track serve during the update. `total` are the
+    replicas of both tracks together, which the disruption budget and the autoscaler are about; None
+    for the track's own.
     """
     settings, rollout = track.settings, track.settings.rollout
-    scaling = settings.autoscaling if whole else None
-    budget = settings.disruption_budget if whole else None
+    scaling = None if total is None else settings.autoscaling
+    budget = None if total is None else settings.disruption_budget
     return Update(
-        replicas=track.count if replicas is None else replicas,
+        replicas=track.count if total is None else total,
         max_surge=rollout.max_surge,
         max_unavailable=rollout.max_unavailable,
         startup_seconds=track.plan.startup_seconds,
