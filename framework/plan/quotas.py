@@ -183,42 +183,29 @@ def add_defaults(
 
     The LimitRanges are live, or planned: then without the amounts that the server derives.
     """
-    items = [
-        _derive_defaults(item)
-        for limit_range in limit_ranges
-        for item in mappings_in(mapping_in(limit_range, "spec"), "limits")
-        if item.get("type") == "Container"
-    ]
-    if not items:
-        return pod
-    kinds = {
-        kind: [_fill(container, items) for container in mappings_in(pod, kind)]
-        for kind in ("initContainers", "containers")
-        if kind in pod
-    }
-    return {**pod, **kinds}
+    defaults = []
+    for limit_range in limit_ranges:
+        for item in mappings_in(mapping_in(limit_range, "spec"), "limits"):
+            if item.get("type") == "Container":
+                # As the server stores it (SetDefaults_LimitRangeItem): the default limit is by
+                # default `max`, and the default request the default limit, then `min`.
+                limits = {**mapping_in(item, "max"), **mapping_in(item, "default")}
+                requests = {**mapping_in(item, "min"), **limits}
+                defaults.append((limits, {**requests, **mapping_in(item, "defaultRequest")}))
 
+    def fill(container: Mapping[str, Any]) -> Mapping[str, Any]:
+        resources = mapping_in(container, "resources")
+        limits = mapping_in(resources, "limits")
+        # The server copies limits to requests before it applies the defaults.
+        requests = {**limits, **mapping_in(resources, "requests")}
+        for default_limits, default_requests in defaults:
+            limits = {**default_limits, **limits}
+            requests = {**default_requests, **requests}
+        return {**container, "resources": {**resources, "limits": limits, "requests": requests}}
 
-def _derive_defaults(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an item of a LimitRange with its defaults as the server stores them.
-
-    The server fills them when it stores the LimitRange (SetDefaults_LimitRangeItem): the default
-    limit from `max`, and the default request from the default limit, then from `min`.
-    """
-    limits = {**mapping_in(item, "max"), **mapping_in(item, "default")}
-    requests = {**mapping_in(item, "min"), **limits, **mapping_in(item, "defaultRequest")}
-    return {**item, "default": limits, "defaultRequest": requests}
-
-
-def _fill(container: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    resources = dict(mapping_in(container, "resources"))
-    # The server copies limits to requests before it applies the defaults.
-    limits = dict(mapping_in(resources, "limits"))
-    requests = {**limits, **mapping_in(resources, "requests")}
-    for item in items:
-        limits = {**mapping_in(item, "default"), **limits}
-        requests = {**mapping_in(item, "defaultRequest"), **requests}
-    return {**container, "resources": {**resources, "limits": limits, "requests": requests}}
+    kinds = [kind for kind in ("initContainers", "containers") if kind in pod]
+    filled = {kind: [fill(container) for container in mappings_in(pod, kind)] for kind in kinds}
+    return {**pod, **filled} if defaults else pod
 
 
 def _check(
