@@ -131,29 +131,18 @@ class CliStack:
 
         A refresh of the CLI also records live values as inputs. Inputs are what the program
         declared last, and `drift` or the next refresh compares what is live with them: it would no
-        longer find what this refresh has recorded. Of an old object, which a replacement left
-        behind, the whole record is restored.
+        longer find what this refresh has recorded.
         `recreated` are the URNs of objects that somebody else deleted and created again. The
         refresh reads by name and records the new objects as ours, and a later command would delete
         them, so these records are dropped.
         """
-        before = {found.key: found.raw for found in resources}
+        before = {found.key: found for found in resources}
         exported = self.export()
-        changed = _drop_records(exported, recreated)
-        for raw in exported.deployment.get("resources") or ():
-            declared = before.get(Resource(raw).key)
-            if declared is None:
-                continue
-            # An old object keeps its UID, too, which shows whether somebody has recreated it.
-            names = ("inputs", "outputs") if raw.get("delete") else ("inputs",)
-            if all(raw.get(name) == declared.get(name) for name in names):
-                continue
-            changed = True
-            raw.update({name: declared.get(name) for name in names})
-            # The Kubernetes provider keeps a copy of the inputs here and compares with it.
-            if "__inputs" in (raw.get("outputs") or {}):
-                raw["outputs"]["__inputs"] = (declared.get("outputs") or {}).get("__inputs")
-        if changed:
+        is_changed = _drop_records(exported, recreated)
+        live = [Resource(raw) for raw in exported.deployment.get("resources") or ()]
+        restored = [_with_inputs(found, before.get(found.key, found)) for found in live]
+        if is_changed or any(new is not old for new, old in zip(restored, live, strict=True)):
+            exported.deployment["resources"] = [found.raw for found in restored]
             self.import_back(exported)
 
     def forget(self, keys: Collection[str]) -> None:
@@ -347,22 +336,37 @@ def with_failure(
     """
     if resource.pending_delete:
         return resource
-    fields: dict[str, Any] = {}
-    outputs = resource.raw.get("outputs") or {}
     if (before := failed.refreshed.get(identify_resource(resource))) is not None:
-        inputs = convert(before.raw.get("inputs"))
-        if inputs != resource.raw.get("inputs"):
-            fields["inputs"] = inputs
-            # The Kubernetes provider keeps a copy of the inputs here and compares with it.
-            if "__inputs" in outputs:
-                copy = convert((before.raw.get("outputs") or {}).get("__inputs"))
-                fields["outputs"] = {**outputs, "__inputs": copy}
+        resource = _with_inputs(resource, before, convert)
     if resource.urn in failed.reasons:
-        fields["initErrors"] = [failed.reasons[resource.urn]]
+        resource = resource.with_fields(initErrors=[failed.reasons[resource.urn]])
+    outputs = resource.raw.get("outputs") or {}
     if not resource.custom and has_unknown(outputs):
         former = convert(failed.outputs.get(resource.urn) or {})
-        fields["outputs"] = fill_unknown(outputs, former)
-    return Resource({**resource.raw, **fields}) if fields else resource
+        resource = resource.with_fields(outputs=fill_unknown(outputs, former))
+    return resource
+
+
+def _with_inputs(
+    resource: Resource, before: Resource, convert: Callable[[Any], Any] = lambda tree: tree
+) -> Resource:
+    """Returns a resource with the inputs that it had before, or the same one if it has them.
+
+    Of an old object, which a replacement left behind, the outputs are restored as well: they have
+    its UID, which shows whether somebody has recreated it. `convert` as for `with_failure`.
+    """
+    inputs, former = convert(before.raw.get("inputs")), before.raw.get("outputs") or {}
+    outputs = resource.raw.get("outputs") or {}
+    if resource.pending_delete:
+        restored = convert(former)
+    elif inputs != resource.raw.get("inputs") and "__inputs" in outputs:
+        # The Kubernetes provider keeps a copy of the inputs here and compares with it.
+        restored = {**outputs, "__inputs": convert(former.get("__inputs"))}
+    else:
+        restored = outputs
+    if (inputs, restored) == (resource.raw.get("inputs"), outputs):
+        return resource
+    return resource.with_fields(inputs=inputs, outputs=restored)
 
 
 def _drop_records(exported: Any, keys: Collection[str]) -> bool:

@@ -178,7 +178,7 @@ class World:
         """Returns the recorded inputs of the Deployments, and their copies, by model."""
         document = json.loads(self.backend.checkpoint_path.read_text())
         return {
-            raw["urn"].rpartition("::")[2]: (raw["inputs"], raw["outputs"].get("__inputs"))
+            raw["urn"].rpartition("::")[2]: (raw["inputs"], raw.get("outputs", {}).get("__inputs"))
             for raw in document["checkpoint"]["latest"]["resources"]
             if raw["custom"]
         }
