@@ -362,17 +362,11 @@ def _find_pending(root: Path, usable: UsablePlan, pattern: str | None) -> tuple[
 def _load_usable(root: Path, environment: str) -> UsablePlan:
     """Loads the files that have no errors, and names on stderr those that are not used."""
     from framework.engines import choose_engine, open_engine
-    from framework.engines.base import Request
-
-    request = Request(root, Stack.of(environment))
-
-    def ask_engine(question: str) -> Any:
-        # Opened only if environment.yaml has errors: the engine takes longer to load than the plan.
-        with open_engine(choose_engine("auto", root), root, runs_program=False) as engine:
-            return getattr(engine, question)(request)
 
     usable = load_usable_plan(
-        root, environment, lambda: ask_engine("summarize"), lambda: ask_engine("outputs")
+        root,
+        environment,
+        lambda: open_engine(choose_engine("auto", root), root, runs_program=False),
     )
     if not usable.plan.cluster.context or not usable.plan.namespace.name:
         # Neither the files nor the recorded state name the cluster and the namespace.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-from framework.cli.usable_plan import UsablePlan, load_usable_plan
+from framework.cli.usable_plan import load_usable_plan
 from framework.core.stack import Stack
 from framework.engines import choose_engine, open_engine
 from framework.engines.base import Engine, NamedCluster, Request, StateSummary
@@ -97,7 +97,9 @@ def open_session(
             store = PlanStore(root, today=datetime.now(UTC).date())
             plan = store.load_one(Stack.of(options.environment)).require()
         else:
-            usable = _load_without_diagnostics(root, options.environment, engine)
+            usable = load_usable_plan(root, options.environment, lambda: nullcontext(engine))
+            if usable.diagnostics:
+                print(usable.describe_diagnostics(), file=sys.stderr)
             plan = usable.plan
         cluster = NamedCluster(plan.cluster.kubeconfig, plan.cluster.context)
         # With an error in the cluster of environment.yaml, the state alone names the cluster: a
@@ -121,20 +123,6 @@ def open_session(
         unplanned = usable.unplanned if usable else frozenset()
         unused_files = usable.describe_diagnostics() if usable else ""
         yield Session(plan, engine, choice.reason, request, deploys, unplanned, unused_files)
-
-
-def _load_without_diagnostics(root: Path, environment: str, engine: Engine) -> UsablePlan:
-    """Loads the files that have no errors, and names on stderr those that are not used."""
-    request = Request(root, Stack.of(environment))
-    usable = load_usable_plan(
-        root,
-        environment,
-        lambda: engine.summarize(request),
-        lambda: engine.outputs(request),
-    )
-    if usable.diagnostics:
-        print(usable.describe_diagnostics(), file=sys.stderr)
-    return usable
 
 
 def start_local_cluster(root: Path, to: TextIO) -> None:

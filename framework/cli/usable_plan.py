@@ -6,22 +6,18 @@ An error in one file must not keep anyone from looking at, or deleting, what run
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from framework.core.diagnostics import Diagnostic
 from framework.core.stack import Stack
 from framework.core.suggestions import list_names
 from framework.plan import ClusterTarget, Manifest, PlanStore, StackPlan
 
-
-class RecordedFacts(Protocol):
-    """The part of a stack's recorded state that names its cluster."""
-
-    @property
-    def providers(self) -> Mapping[str, Mapping[str, Any]]:
-        """The inputs of the recorded providers, by URN."""
+if TYPE_CHECKING:
+    from framework.engines.base import Engine
 
 
 @dataclass(frozen=True)
@@ -54,10 +50,7 @@ class UsablePlan:
 
 
 def load_usable_plan(
-    root: Path,
-    environment: str,
-    recorded: Callable[[], RecordedFacts],
-    outputs: Callable[[], Mapping[str, Any]],
+    root: Path, environment: str, open_engine: Callable[[], AbstractContextManager[Engine]]
 ) -> UsablePlan:
     """Loads as much of the plan of an environment as its files allow.
 
@@ -66,8 +59,8 @@ def load_usable_plan(
         _defaults.yaml         no models
         environment.yaml       no models; recorded values in place of those with errors
 
-    `recorded` and `outputs` are called only where environment.yaml has errors. Raises
-    UnknownNameError.
+    The engine is opened only where environment.yaml has errors, because it takes longer to load
+    than the plan. Raises UnknownNameError.
     """
     stack = Stack.of(environment)
     loaded = PlanStore(root).load_one(stack)
@@ -86,34 +79,28 @@ def load_usable_plan(
             # expire; without `path`, it would accept every field.
             plan = replace(plan, accept=(), injectors=())
         return UsablePlan(plan, loaded.errors, unplanned=None)
-    cluster = _read_cluster(merged.data)
-    plan = _build_partial_plan(
-        stack, merged.data, cluster or _recorded_cluster(recorded()), outputs
-    )
-    names_cluster = cluster is not None
-    return UsablePlan(plan, loaded.errors, names_cluster, unplanned=None)
+    named, namespace = _read_cluster(merged.data), merged.data.get("namespace")
+    cluster = named
+    if cluster is None or not isinstance(namespace, str):
+        from framework.engines.base import Request
 
-
-def _build_partial_plan(
-    stack: Stack,
-    data: Mapping[str, Any],
-    cluster: ClusterTarget,
-    outputs: Callable[[], Mapping[str, Any]],
-) -> StackPlan:
-    """Builds a plan without models from the `data` of an environment.yaml with errors."""
-    name = data.get("namespace")
-    if not isinstance(name, str):
-        name = str(outputs().get("namespace", ""))
-    return StackPlan(
+        request = Request(root, stack)
+        with open_engine() as engine:
+            cluster = cluster or _find_recorded_cluster(engine.summarize(request).providers)
+            if not isinstance(namespace, str):
+                namespace = str(engine.outputs(request).get("namespace", ""))
+    metadata = {"name": namespace}
+    plan = StackPlan(
         stack=stack,
         cluster=cluster,
         # A misspelt value such as `protect: ture` protects too: a deletion cannot be undone.
-        protect=data.get("protect") not in (None, False),
+        protect=merged.data.get("protect") not in (None, False),
         namespace=Manifest(
-            name, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            namespace, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         ),
         models=(),
     )
+    return UsablePlan(plan, loaded.errors, names_cluster=named is not None, unplanned=None)
 
 
 def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
@@ -130,9 +117,9 @@ def _read_cluster(data: Mapping[str, Any]) -> ClusterTarget | None:
     return ClusterTarget(cluster.kubeconfig_path, cluster.context, cluster.local)
 
 
-def _recorded_cluster(recorded: RecordedFacts) -> ClusterTarget:
+def _find_recorded_cluster(providers: Mapping[str, Mapping[str, Any]]) -> ClusterTarget:
     """Returns the cluster of the first recorded provider; one without a name if there is none."""
-    for _, inputs in sorted(recorded.providers.items()):
+    for _, inputs in sorted(providers.items()):
         context, kubeconfig = inputs.get("context"), inputs.get("kubeconfig")
         if isinstance(context, str) and isinstance(kubeconfig, str):
             return ClusterTarget(kubeconfig, context, context == "local")

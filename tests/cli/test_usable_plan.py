@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from framework.cli.usable_plan import UsablePlan, load_usable_plan
@@ -16,10 +18,10 @@ drift:
 
 
 def load(project: Project) -> UsablePlan:
-    def refuse() -> None:
+    def refuse() -> NoReturn:
         raise AssertionError("the state is not needed")
 
-    return load_usable_plan(project.root, "dev", refuse, refuse)  # type: ignore[arg-type]
+    return load_usable_plan(project.root, "dev", refuse)
 
 
 @pytest.mark.parametrize("until", ["2020-01-01", '"soon"'])
