@@ -30,6 +30,7 @@ class StackLock:
 
     def __enter__(self) -> Self:
         """Takes the lock. StateError if another command holds it."""
+        self._refusal = None
         self._take()
         self._is_entered = True
         return self
