@@ -46,6 +46,8 @@ def run_accept(root: Path, options: argparse.Namespace) -> ExitCode:
     print(render_file_changes([change]))
     print(render_visible(f"\naccepted  {describe_finding(finding)}"))
     print(_describe_limit(rule))
+    if kept := _describe_next_up(finding):
+        print(kept)
     print(f"next: make drift ENV={environment}")
     return ExitCode.DONE
 
@@ -77,6 +79,14 @@ def _describe_limit(rule: AcceptRule) -> str:
         f"The rule covers only that the object is {rule.change}: differences of its fields are "
         "drift."
     )
+
+
+def _describe_next_up(finding: Finding) -> str:
+    """Returns what the next `up` does to a difference that is accepted; "" if it leaves it."""
+    if finding.kind is FindingKind.FOREIGN or finding.belongs_to_others:
+        return ""
+    keep = f"; `make take` with FINDING={finding.id} would keep it" if finding.path else ""
+    return f"The next `up` still removes the difference{keep}."
 
 
 def run_take(root: Path, options: argparse.Namespace) -> ExitCode:

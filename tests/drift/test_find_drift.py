@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from framework.cli.drift import _concerns
-from framework.cli.remedies import _describe_limit
+from framework.cli.remedies import _describe_limit, _describe_next_up
 from framework.core.changes import FieldChange, Op
 from framework.core.diagnostics import Position
 from framework.core.drift_rules import AcceptRule, Injector
@@ -320,6 +320,22 @@ def test_advice_to_delete_names_the_cluster_and_the_group(
     report = compare(root, [record(namespace), record(own, "a")], [namespace, own, foreign])
     assert [finding.object for finding in report.findings] == ["ml/x"]
     assert advise(report).get("delete") == command
+
+
+def test_accept_says_that_up_still_removes_the_difference(root: Path) -> None:
+    namespace, own, foreign = (
+        build("Namespace", "ml", ""),
+        build("Service", "a"),
+        build("Service", "x"),
+    )
+    report = compare(root, [record(namespace), record(own, "a")], [namespace, foreign])
+    said = {finding.kind: _describe_next_up(finding) for finding in report.findings}
+    assert said == {"missing": "The next `up` still removes the difference.", "foreign": ""}
+    scaled = compare(
+        root, [record(build_scaled(2, "ours"))], [build_scaled(9, "kubectl-scale", **REPLICAS)]
+    )
+    [finding] = scaled.findings
+    assert f"`make take` with FINDING={finding.id} would keep it" in _describe_next_up(finding)
 
 
 def test_advice_to_delete_says_that_it_is_one_of_several(root: Path) -> None:
