@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -132,15 +133,36 @@ def find_needed(
         ConfigMap  ->  Deployment (depends on it)
         Namespace  ->  ConfigMap  (is in it, and has to stay)
     """
-    resources, to_delete = list(resources), list(to_delete)
+    to_delete = list(to_delete)
     deleted_keys = {resource.key for resource in to_delete}
     staying = [resource for resource in resources if resource.key not in deleted_keys]
-    deletions = _PlannedDeletions(staying, to_delete)
     staying.sort(key=lambda resource: (resource.kind, resource.name))
+    live = {resource.object_key for resource in staying if resource.is_object}
+    by_urn: defaultdict[str, list[Resource]] = defaultdict(list)
+    namespaces: defaultdict[tuple[str, str], list[Resource]] = defaultdict(list)
+    for resource in to_delete:
+        # If a resource that stays has the object as well, only this record is removed.
+        if resource.object_key in live:
+            continue
+        by_urn[resource.urn].append(resource)
+        if resource.kind == "Namespace" and not resource.stays_on_delete:
+            namespaces[resource.provider_urn, resource.id].append(resource)
     needed: dict[str, Resource] = {}
     # The list grows while it is read, because a resource that must stay needs others in turn.
     for user in staying:
-        for resource in deletions.find_needs(user):
+        needs = [
+            resource
+            for urn in user.needs
+            for resource in by_urn.get(urn, ())
+            # The old record of a replacement is needed only by other old records.
+            if user.pending_delete or not resource.pending_delete
+        ]
+        # An object needs its Namespace, even where it does not depend on it: Kubernetes deletes a
+        # Namespace with all objects in it.
+        namespace, slash, _ = user.id.partition("/")
+        if user.is_object and slash:
+            needs += namespaces.get((user.provider_urn, namespace), ())
+        for resource in needs:
             if resource.key not in needed:
                 needed[resource.key] = user
                 staying.append(resource)
@@ -162,42 +184,3 @@ def describe_needed(
             if found.custom and (user := needed.get(found.key)) is not None
         )
     )
-
-
-class _PlannedDeletions:
-    """The resources that a command is to delete, by what another resource may need them for.
-
-    Without the records of objects that another one, which stays, has as well. Only the record is
-    removed then, and no resource needs it.
-    """
-
-    def __init__(self, staying: Iterable[Resource], to_delete: Iterable[Resource]) -> None:
-        live = {found.object_key for found in staying if found.is_object}
-        self._by_urn: dict[str, list[Resource]] = {}
-        self._namespaces: dict[tuple[str, str], list[Resource]] = {}
-        for resource in to_delete:
-            if resource.object_key in live:
-                continue
-            self._by_urn.setdefault(resource.urn, []).append(resource)
-            if resource.kind == "Namespace" and not resource.stays_on_delete:
-                name = (resource.provider_urn, resource.id)
-                self._namespaces.setdefault(name, []).append(resource)
-
-    def find_needs(self, user: Resource) -> list[Resource]:
-        """Returns those of the resources that `user` needs.
-
-        A resource needs its parent, its provider and its dependencies. An object also needs its
-        Namespace, even where it does not depend on it: Kubernetes deletes a Namespace with all
-        objects in it.
-        """
-        needs = [
-            resource
-            for urn in user.needs
-            for resource in self._by_urn.get(urn, ())
-            # The old record of a replacement is needed only by other old records.
-            if user.pending_delete or not resource.pending_delete
-        ]
-        namespace, slash, _ = user.id.partition("/")
-        if user.is_object and slash:
-            needs += self._namespaces.get((user.provider_urn, namespace), [])
-        return needs
