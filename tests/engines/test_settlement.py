@@ -180,7 +180,7 @@ def test_secrets_of_a_found_object_are_imported_as_secrets() -> None:
     assert remote.settle()[0]
     recorded = {raw["inputs"]["kind"]: raw for raw in remote.added}
     outputs = recorded["Secret"]["outputs"]
-    assert outputs["stringData"] == {SIGNATURE: SECRET, "plaintext": '{"token": "sesame"}'}
+    assert outputs["stringData"] == {SIGNATURE: SECRET, "plaintext": '{"token":"sesame"}'}
     # The copy of the inputs, and the inputs themselves.
     sealed = {"key": marked}
     assert recorded["ConfigMap"]["inputs"]["data"] == sealed
