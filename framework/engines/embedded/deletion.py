@@ -13,7 +13,7 @@ from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.progress import ProgressFeed
 from framework.engines.embedded.records import read_object_state
 from framework.engines.recorded import build_deletion
-from framework.engines.state.checkpoint import Resource
+from framework.engines.state.checkpoint import ObjectIdentity, Resource
 from framework.engines.state.journal import begin_line, drop_line, end_line
 from framework.engines.state.stack_state import StackState
 from framework.kube.waiting import WaitStoppedError
@@ -31,12 +31,19 @@ class Deletions:
         self, state: StackState, planner: Planner, feed: ProgressFeed, stop: threading.Event
     ) -> None:
         self._state, self._planner, self._feed, self._stop = state, planner, feed, stop
-        self._deleted: frozenset[str] = frozenset()
+        # The objects of recorded resources, and of those that this run does not delete.
+        self._used: frozenset[ObjectIdentity] = frozenset()
+        self._staying: frozenset[ObjectIdentity] = frozenset()
 
     def run(self, resources: Iterable[Resource]) -> None:
         """Deletes resources. If one cannot be deleted, the resources that it needs stay too."""
         waiting = {resource.key: resource for resource in resources}
-        self._deleted = frozenset(waiting)
+        # Once and not for each deletion, which would look at all resources each time.
+        live = self._state.get_current().live.values()
+        self._used = frozenset(found.object_key for found in live if found.is_object)
+        self._staying = frozenset(
+            found.object_key for found in live if found.is_object and found.key not in waiting
+        )
         running: dict[Future[bool], Resource] = {}
         blocked: set[str] = set()
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="delete")
@@ -102,13 +109,7 @@ class Deletions:
         Then only the record is removed. For example, a change is reverted before the old object was
         deleted: `a` was replaced by `b`, which failed, and the program has `a` again.
         """
-        return any(
-            other.object_key == resource.object_key
-            for other in self._state.get_current().resources
-            if not other.pending_delete
-            and other.key != resource.key
-            and (resource.pending_delete or other.key not in self._deleted)
-        )
+        return resource.object_key in (self._used if resource.pending_delete else self._staying)
 
 
 def _find_ready(waiting: Iterable[Resource], running: Collection[Resource]) -> list[Resource]:
