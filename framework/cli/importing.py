@@ -83,7 +83,8 @@ def run_import(root: Path, options: argparse.Namespace) -> ExitCode:
     if proposed:
         print(f"{proposed} could hold settings that these models share: YES=1 writes it too\n")
     print(render_import(result.models, leftovers, dry_runs))
-    if not _is_confirmed(files_to_write, options):
+    question = f"\nWrite {', '.join(files_to_write)}? [y/N] "
+    if not options.yes and is_terminal() and not ask_yes_no(question):
         print("Nothing was written.")
         return ExitCode.DONE
     print("".join(f"\n{verb} {path}" for path, verb in _write(root, files_to_write).items()))
@@ -167,10 +168,6 @@ def _dry_run(root: Path, models: Sequence[Imported]) -> DryRuns:
             for model in models
             if model.plan is not None
         }
-
-
-def _is_confirmed(files: Mapping[str, str], options: argparse.Namespace) -> bool:
-    return options.yes or not is_terminal() or ask_yes_no(f"\nWrite {', '.join(files)}? [y/N] ")
 
 
 def _write(root: Path, files: Mapping[str, str]) -> dict[str, str]:

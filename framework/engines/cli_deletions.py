@@ -54,9 +54,17 @@ def find_held_deletions(
     are not held but `together`, and so they are if `can_leave_out` is False.
     """
     steps, changes = tuple(steps), tuple(changes)
-    rolling = {step.change.component for step in steps if _is_rolling(step)}
+    rolling = {
+        step.change.component
+        for step in steps
+        if step.change.kind == "Deployment" and {step.change.op, step.cli_op} != {Op.SAME}
+    }
     alone = {step.change.component for step in steps if _is_replaced(step)} & rolling
-    written = {step.change.urn for step in steps if _is_written(step)}
+    written = {
+        step.change.urn
+        for step in steps
+        if step.cli_op is not Op.SAME or step.is_written_before_cli
+    }
     # `up` deletes these before everything else.
     deleted_first = {change.urn for change in find_obsolete_autoscalers(changes)}
     models: dict[str, str] = {}
@@ -160,10 +168,6 @@ def _find_dependencies(
     return frozenset(needed)
 
 
-def _is_rolling(step: CliStep) -> bool:
-    return step.change.kind == "Deployment" and {step.change.op, step.cli_op} != {Op.SAME}
-
-
 def _is_replaced(step: CliStep) -> bool:
     """Returns whether the CLI deletes the old object at the end although the Deployment failed.
 
@@ -176,7 +180,3 @@ def _is_replaced(step: CliStep) -> bool:
     # An object that keeps its name is deleted before the new one is created, in any run.
     is_renamed = step.recorded is not None and step.recorded.id != step.manifest.id
     return is_renamed and not step.manifest.used_by_pods
-
-
-def _is_written(step: CliStep) -> bool:
-    return step.cli_op is not Op.SAME or step.is_written_before_cli

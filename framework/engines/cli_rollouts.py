@@ -205,7 +205,9 @@ class _CliWaitFollower:
             if not ended.is_set():
                 self._feed.report_counts(change, "rolling", current)
 
-        known = _build_known(step)
+        # The Deployment as it is recorded; without outputs for a new one.
+        outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
+        known = ObjectState(step.manifest.id, step.manifest.build_inputs(), outputs)
         try:
             while (written := self._provider.wait_for_write(known, ended)) is not None:
                 self._provider.wait(written, timeout_s=timeout_s, on_counts=on_counts, stop=ended)
@@ -221,10 +223,3 @@ class _CliWaitFollower:
         except FrameworkError:
             # This only shows progress: the CLI reports whatever else is wrong.
             return
-
-
-def _build_known(step: CliStep) -> ObjectState:
-    """Returns the Deployment as it is recorded; without outputs for a new one."""
-    inputs = step.manifest.build_inputs()
-    outputs = dict(step.recorded.outputs) if step.recorded is not None else {}
-    return ObjectState(step.manifest.id, inputs, outputs)
