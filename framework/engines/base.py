@@ -56,12 +56,12 @@ class NamedCluster:
 class Request:
     """The stack that an engine is to work on.
 
-    `root` is the folder of Pulumi.yaml. `components` limits the operation to the components with
-    these logical names and their children; None means the whole stack. `cluster` is the cluster
-    that environment.yaml names now; with None, the program and the state alone name the cluster.
-    `plan` is the stack's plan, if the caller has loaded it. Both engines pass it to the program;
-    the embedded engine passes only what `components` names. With None, the program loads the plan
-    itself.
+    `root` is the folder of Pulumi.yaml. `components` limits `preview` and `up` to the components
+    with these logical names and their children; None means the whole stack. `cluster` is the
+    cluster that environment.yaml names now; with None, the program and the state alone name the
+    cluster. `plan` is the stack's plan, if the caller has loaded it. Both engines pass it to the
+    program; the embedded engine passes only what `components` names. With None, the program loads
+    the plan itself.
     `review` is called with each preview and what it was computed from. In `up` that is before
     anything is written and under the stack's lock, also where nothing changes; an error that it
     raises ends the command.

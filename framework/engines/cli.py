@@ -145,7 +145,7 @@ class CliEngine:
         """Runs `pulumi refresh`, after a comparison with the live objects that is confirmed."""
         messages = settle_folder(request, self._connect, accepts_recreated=True)
         opened, warnings = self._read_settled(request, accepts_recreated=True)
-        targets, recorded = opened.build_recorded_target(), opened.recorded
+        recorded = opened.recorded
         with open_clusters(request, recorded, self._connect, accepts_recreated=True) as clusters:
             compared = compare_with_cluster(
                 recorded.objects, clusters, compare_with_live, listed=False
@@ -166,7 +166,7 @@ class CliEngine:
         reader = opened.read_events()
         recreated = {item.recorded.urn for item in compared if item.replacement is not None}
         with opened.restoring_inputs(recreated):
-            opened.stack.run("refresh", reader, **targets)
+            opened.stack.run("refresh", reader)
         result = reader.build_result(read_stack_outputs(opened.record_cluster()))
         return replace(result, changes=preview.changes, messages=preview.messages)
 
@@ -176,12 +176,10 @@ class CliEngine:
         messages = settle_folder(request, self._connect)
         opened, warnings = self._read_settled(request)
         messages += warnings
+        check_protected(opened.resources)
         components = opened.build_components()
-        components.check_targets()
-        resources = [found for found in opened.resources if components.is_target(found.urn)]
-        check_protected(resources)
         # A state lists a resource after those that it depends on, so dependents come first here.
-        changes = tuple(build_deletion(found, components) for found in reversed(resources))
+        changes = tuple(build_deletion(found, components) for found in reversed(opened.resources))
         if not changes:
             return Result((), messages=messages)
         preview = Preview(changes, opened.outputs, messages)
@@ -191,8 +189,7 @@ class CliEngine:
             return None
         opened = forget_old(opened, checked.forgotten)
         reader = opened.read_events(on_progress, components=components)
-        options = {"continue_on_error": True, **opened.build_recorded_target()}
-        opened.stack.run("destroy", reader, **options)
+        opened.stack.run("destroy", reader, continue_on_error=True)
         result = replace(reader.build_result({}), changes=checked.preview.changes)
         return opened.forget_replicas((), result)
 
@@ -217,10 +214,7 @@ class CliEngine:
 
         if VersionInfo.parse(self._cli.version.removeprefix("v")) < _NO_LOCK_SINCE:
             raise RefreshLocksError(self._cli.version)
-        stack, targets = self._open(request), {}
-        if request.components is not None:
-            targets = read_stack(stack, request).build_recorded_target()
-        return preview_refresh(stack, **targets)
+        return preview_refresh(self._open(request))
 
     @interrupt_on_sigterm()
     def read_revision(self, request: Request) -> str:
@@ -247,7 +241,7 @@ class CliEngine:
         checkpoint, messages = settle_export(
             exported, request, connect, accepts_recreated=accepts_recreated
         )
-        recorded = build_recorded(checkpoint.resources, request, check_targets=True)
+        recorded = build_recorded(checkpoint.resources, request)
         if backend is not None:
             return replace(recorded, messages=messages)
         messages = describe_unfinished(exported) + messages

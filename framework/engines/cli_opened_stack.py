@@ -111,18 +111,6 @@ class OpenedStack:
         """Builds the recorded components, with those of the request as targets."""
         return _build_components(self.resources, self.request)
 
-    def build_recorded_target(self) -> dict[str, Any]:
-        """Returns the `target` option for a command that runs no program.
-
-        UnknownNameError for a target that is not recorded.
-        """
-        if self.request.components is None:
-            return {}
-        components = self.build_components()
-        components.check_targets()
-        recorded = {resource.urn for resource in self.resources}
-        return {"target": fit_urns(components.list_targets(), recorded)}
-
     def list_urns(self, urns: Iterable[str]) -> list[str]:
         """Returns URNs as the options `target` and `exclude` take them.
 
@@ -187,16 +175,9 @@ def read_stack(
     return replace(opened, remember_cluster=remember_cluster)
 
 
-def build_recorded(
-    resources: Sequence[Resource], request: Request, *, check_targets: bool = False
-) -> RecordedObjects:
-    """Builds the recorded objects that a request works on.
-
-    With `check_targets`, raises UnknownNameError for a target that is not recorded.
-    """
+def build_recorded(resources: Sequence[Resource], request: Request) -> RecordedObjects:
+    """Builds the recorded objects that a request works on."""
     components = _build_components(resources, request)
-    if check_targets:
-        components.check_targets()
     return build_recorded_objects(resources, components, read_plaintext)
 
 

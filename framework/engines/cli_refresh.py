@@ -158,7 +158,7 @@ def _read_at(tree: Any, steps: tuple[str | int, ...]) -> Any:
 
 
 def find_other_changes(opened: OpenedStack, compared: Iterable[ComparedObject]) -> list[Change]:
-    """Returns what a refresh would do to the targets that were not compared.
+    """Returns what a refresh would do to the resources that were not compared.
 
     These are no objects of the API server, such as a Helm Release, so only the CLI can read them.
     """
@@ -170,7 +170,6 @@ def find_other_changes(opened: OpenedStack, compared: Iterable[ComparedObject]) 
         and not found.type.startswith("pulumi:")
         and not found.pending_delete
         and found.urn not in known
-        and components.is_target(found.urn)
     ]
     if not others:
         return []

@@ -290,15 +290,12 @@ class _Check:
     def _check_remaining(self, namespace: Resource, remaining: Iterable[Resource]) -> None:
         """Adds the objects of a deleted Namespace that stay in the stack.
 
-        A claim is a problem, because its data is lost; all others are named in a warning. An own
-        program may name the Namespace of an object, which then does not follow `namespace`. And a
-        request to destroy some models, which no verb makes today, may delete a Namespace that
-        objects of other models are in.
+        A claim is a problem, because its data is lost; all others are named in a warning. For
+        example, an own program may name the Namespace of an object, which then does not follow
+        `namespace`.
         """
         names = set()
-        advice = "destroy its model as well, or move the claim to another Namespace"
-        if self._refuses_lost:
-            advice = f"{_advise_undo(namespace.id)} and move the claim to another Namespace"
+        advice = f"{_advise_undo(namespace.id)} and move the claim to another Namespace"
         for found in remaining:
             if not is_inside(found, namespace, self._connect):
                 continue

@@ -331,9 +331,8 @@ class Stack:
         assert result is not None
         return result
 
-    def destroy(self, *components: str) -> Result:
-        request = self.request(*components)
-        result = self.engine.destroy(request, lambda _: True, self.progress.append)
+    def destroy(self) -> Result:
+        result = self.engine.destroy(self.request(), lambda _: True, self.progress.append)
         assert result is not None
         return result
 

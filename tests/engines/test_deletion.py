@@ -65,8 +65,11 @@ _PATCH = {
     ],
     ids=["bucket", "release", "patch"],
 )
-@pytest.mark.parametrize("verb", ["up", "destroy"])
-@pytest.mark.parametrize("targets", [(), ("m",)], ids=["all", "one model"])
+@pytest.mark.parametrize(
+    ("verb", "targets"),
+    [("up", ()), ("up", ("m",)), ("destroy", ())],
+    ids=["up", "up of one model", "destroy"],
+)
 def test_resource_that_only_the_cli_deletes_is_refused_and_stays_recorded(
     stack: Stack, recorded: dict[str, Any], name: str, verb: str, targets: tuple[str, ...]
 ) -> None:
@@ -76,7 +79,7 @@ def test_resource_that_only_the_cli_deletes_is_refused_and_stays_recorded(
     stack.program("Model('m')\nconfig_map('other')")
     before = (stack.resources, stack.cluster.ids())
     with pytest.raises(RefusedError) as error:
-        stack.up(*targets) if verb == "up" else stack.destroy(*targets)
+        stack.up(*targets) if verb == "up" else stack.destroy()
     [problem] = error.value.preview.problems
     assert problem.object == name
     assert str(problem) == (
@@ -145,33 +148,6 @@ def test_record_of_a_retained_namespace_goes_although_objects_are_in_it(
     assert not stack.up().failures
     assert stack.cluster.ids() == ["ConfigMap ns/going", "Namespace ns"]
     assert stack.preview().clean
-
-
-@pytest.mark.parametrize("field", ["dependencies", "deletedWith"])
-def test_destroy_of_one_model_leaves_what_another_one_needs(stack: Stack, field: str) -> None:
-    stack.program("""
-        a, b = Model("a"), Model("b")
-        shared = config_map("shared", parent=a)
-        config_map("own", parent=a)
-        config_map("user", parent=b, depends_on=[shared])
-    """)
-    stack.up()
-    if field == "deletedWith":
-        document = json.loads(stack.state_file.read_text())
-        resources = document["checkpoint"]["latest"]["resources"]
-        [user] = [found for found in resources if found.get("id") == "ns/user"]
-        [user[field]] = user.pop("dependencies")
-        stack.state_file.write_text(json.dumps(document))
-    result = stack.destroy("a")
-    assert result.messages == (
-        "warning: ConfigMap ns/shared stays, because ConfigMap user of this stack still needs it; "
-        "next: destroy its model as well",
-    )
-    assert ops(result) == {"ConfigMap own": "delete"}
-    assert stack.cluster.ids() == ["ConfigMap ns/shared", "ConfigMap ns/user"]
-    assert stack.destroy("a").changes == ()
-    assert not stack.destroy().failures
-    assert stack.resources == []
 
 
 def test_object_that_the_program_read_before_is_created_as_its_own(stack: Stack) -> None:

@@ -97,9 +97,8 @@ def test_replacement_that_was_cut_keeps_the_live_replicas(
     assert find_replicas(stack.cluster) == 2
 
 
-@pytest.mark.parametrize("models", [(), ("m",)])
 def test_destroyed_deployment_starts_with_the_minimum(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, models: tuple[str, ...]
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.program(_IN_MODEL.format(1))
     stack.up()
@@ -108,7 +107,7 @@ def test_destroyed_deployment_starts_with_the_minimum(
     with monkeypatch.context() as patched:
         refuse_create(stack.cluster, patched)
         stack.up()
-    stack.destroy(*models)
+    stack.destroy()
     stack.up()
     assert find_replicas(stack.cluster) == 2
 

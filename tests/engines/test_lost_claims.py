@@ -471,27 +471,3 @@ def test_claim_that_names_its_namespace_by_id_moves_with_it(stack: Stack) -> Non
     assert ops(preview)["PersistentVolumeClaim weights"] == "replace"
     assert not stack.up().failures
     assert stack.cluster.ids() == ["Namespace new", "PersistentVolumeClaim new/weights"]
-
-
-def test_destroy_of_one_model_leaves_the_namespace_of_others(stack: Stack) -> None:
-    stack.program("""
-        def add(kind, name, parent):
-            metadata = {"name": name, **({} if kind == "Namespace" else {"namespace": "ns"})}
-            inputs = {"apiVersion": "v1", "kind": kind, "metadata": metadata}
-            options = pulumi.ResourceOptions(provider=provider, parent=parent)
-            pulumi.CustomResource(f"kubernetes:core/v1:{kind}", name, inputs, options)
-
-
-        a, b = Model("a"), Model("b")
-        add("Namespace", "ns", a)
-        add("ConfigMap", "own", a)
-        add("PersistentVolumeClaim", "weights", b)
-    """)
-    stack.up()
-    assert stack.destroy("a").messages == (
-        "warning: Namespace ns stays, because PersistentVolumeClaim weights of this stack still "
-        "needs it; next: destroy its model as well",
-    )
-    assert stack.cluster.ids() == ["Namespace ns", "PersistentVolumeClaim ns/weights"]
-    assert not stack.destroy("a", "b").failures
-    assert stack.cluster.ids() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from framework.core.changes import Change, Failure
@@ -168,20 +168,3 @@ def find_needed(
                 needed[resource.key] = user
                 staying.append(resource)
     return needed
-
-
-def describe_needed(
-    to_delete: Iterable[Resource], needed: Mapping[str, Resource], next_step: str
-) -> tuple[str, ...]:
-    """Returns the text of a warning for each resource of `find_needed`.
-
-    A component is not named: it stays because of a resource in it.
-    """
-    return tuple(
-        sorted(
-            f"{found.kind} {found.id} stays, because {user.kind} {user.name} of this "
-            f"stack still needs it; next: {next_step}"
-            for found in to_delete
-            if found.custom and (user := needed.get(found.key)) is not None
-        )
-    )

@@ -30,7 +30,7 @@ from framework.engines.clusters import (
 )
 from framework.engines.deletions import check_deletions
 from framework.engines.embedded.apply import ApplyRun
-from framework.engines.embedded.deletion import Deletions, describe_needed, find_needed
+from framework.engines.embedded.deletion import Deletions
 from framework.engines.embedded.planner import Planner
 from framework.engines.embedded.preview import PreviewRun
 from framework.engines.embedded.process import ProgramProcess
@@ -134,7 +134,6 @@ class EmbeddedEngine(Engine):
         """Updates the recorded state from the live objects. Accepts a recreated cluster."""
         with self._open(request, locked=True, accepts_recreated=True) as operation:
             state = operation.state
-            operation.components.check_targets()
             operation.clusters.add_all_recorded()
             recorded = operation.build_recorded_objects()
             compared = compare_with_cluster(
@@ -164,24 +163,19 @@ class EmbeddedEngine(Engine):
     def destroy(self, request: Request, confirm: Confirm, on_progress: OnProgress) -> Result | None:
         """Deletes the recorded resources, dependents first; an empty state remains."""
         with self._open(request, locked=True) as operation:
-            operation.components.check_targets()
-            recorded = operation.state.get_current().resources
-            targets = [found for found in recorded if operation.components.is_target(found.urn)]
-            needed = find_needed(recorded, targets)
-            resources = [found for found in targets if found.key not in needed]
+            resources = list(operation.state.get_current().resources)
+            if not resources:
+                return Result((), messages=operation.messages)
             check_protected(resources)
             changes = tuple(
                 build_deletion(resource, operation.components) for resource in reversed(resources)
             )
-            warnings = describe_needed(targets, needed, "destroy its model as well")
-            messages = operation.messages + tuple(f"warning: {text}" for text in warnings)
-            preview = Preview(changes, operation.state.read_stack_outputs(), messages)
-            if not changes:
-                return Result((), messages=messages)
+            outputs = operation.state.read_stack_outputs()
+            preview = Preview(changes, outputs, operation.messages)
             # A cluster that cannot be used is an error before the question and before the first
             # deletion, not a failure of each object.
             operation.clusters.add_all_recorded()
-            for urn in sorted({found.provider_urn for found in recorded if found.is_object}):
+            for urn in sorted({found.provider_urn for found in resources if found.is_object}):
                 operation.clusters.connect(urn)
             preview = operation.check_deletions(preview, refuses_lost=False)
             check_problems(preview)
@@ -210,7 +204,6 @@ class EmbeddedEngine(Engine):
         Only the latter are looked up in the cluster.
         """
         with self._open(request, locked=False, accepts_recreated=accepts_recreated) as operation:
-            operation.components.check_targets()
             return operation.build_recorded_objects()
 
     def export_settled(

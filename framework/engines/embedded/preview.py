@@ -17,7 +17,7 @@ from framework.core.redaction import redact_text
 from framework.engines.base import order_changes
 from framework.engines.clusters import Clusters
 from framework.engines.deployment_order import find_deployment_waits, note_waits
-from framework.engines.embedded.deletion import describe_needed, find_needed
+from framework.engines.embedded.deletion import find_needed
 from framework.engines.embedded.planner import Planner, Step
 from framework.engines.embedded.progress import Messages
 from framework.engines.embedded.records import (
@@ -179,8 +179,15 @@ class PreviewRun:
         after += [found for found in recorded if found.urn not in known]
         self.needed = find_needed([*after, *to_delete], to_delete)
         self.kept = {found.urn for found in replaced if found.key in self.needed}
-        for warning in describe_needed(to_delete, self.needed, "change that one or remove it"):
-            self.messages.add("warning", warning)
+        for found in to_delete:
+            user = self.needed.get(found.key)
+            # A component is not named: it stays because of a resource in it.
+            if user is not None and found.custom:
+                self.messages.add(
+                    "warning",
+                    f"{found.kind} {found.id} stays, because {user.kind} {user.name} of this "
+                    "stack still needs it; next: change that one or remove it",
+                )
 
     def _list_objects(
         self, leftovers: Iterable[Resource]
