@@ -204,7 +204,10 @@ def test_import_that_drops_pending_creates_is_advised_with_all_their_names(stack
     assert "ConfigMap b cannot be looked up" in messages[2]
     preview = add_pending_deletions(Preview(()), opened)
     [problem] = engine._check_deletions(opened, preview).preview.problems
-    assert "interrupted while it created ConfigMap a, ConfigMap b, and it is not" in problem.message
+    assert (
+        "interrupted while it created ConfigMap a, ConfigMap b, and it is unknown"
+        in problem.message
+    )
     assert "delete it if the files no longer have it" in problem.message
 
 

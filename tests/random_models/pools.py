@@ -82,7 +82,6 @@ POOLS: dict[str, list[Any]] = {
     "NodePath": PATHS,
     "FilePath": ["a", "a/b", "./a", "", ".", "a//b", "a/..b", "..a", "x" * 300],
     "DnsName": ["a.example.com", "b", "*.a.b", "x" * 64, "1.2.3.4", "é"],
-    "ProcessText": TEXTS,
     "PodField": [
         "metadata.name", "status.podIP", "metadata.labels['a']", "metadata.annotations['a b']",
         "spec.nodeName", "status.hostIPs", "metadata.labels['x/y/z']",

@@ -221,7 +221,7 @@ def test_set_accepts_nested_keys_and_yaml_values(
     [
         ("replicas", UsageError, "KEY=VALUE"),
         (".x=1", UsageError, "KEY=VALUE"),
-        ("profiles=[a]", UsageError, '"profiles" is not a setting'),
+        ("profiles=[a]", UsageError, '"profiles" cannot be overridden for one command'),
         ("replica=1", ConfigError, r'^--set  \w+  "replica" is not a setting.*"replicas"'),
         ("replicas=x", ConfigError, r'^--set  \w+  replicas is "x"; expected a whole number'),
         ("args=[", ConfigError, "^--set  .*not valid YAML"),
