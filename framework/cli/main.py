@@ -196,6 +196,12 @@ def _check(options: argparse.Namespace, rest: Sequence[str], verb: Verb) -> None
         raise UsageError(f"{verb.name} takes no ENV: {why}")
     if options.model is not None and "model" not in verb.options:
         raise _takes_no_model(verb)
+    if options.model is not None and (not options.model or "," in options.model):
+        shown = f'"{options.model}", a list' if options.model else "empty"
+        raise UsageError(
+            f"MODEL is {shown}; expected one name, a glob such as 'sent*', or a label such as "
+            "owner=team-nlp"
+        )
 
 
 def _is_of_cluster(verb: Verb) -> bool:

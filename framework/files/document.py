@@ -167,6 +167,10 @@ def _syntax_diagnostic(
         return _unreadable(position, "a second document begins here; a file has one document")
     if problem.startswith("mapping values are not allowed"):
         problem = 'no "key: value" may begin here; quote text with ": ", or fix the indentation'
+    if problem == "did not find expected key":
+        problem = "expected a key; align it with the keys above it, or quote the whole text"
+    if problem == "did not find expected '-' indicator":
+        problem = 'expected the next "- " of the list; align it with the one above'
     return _unreadable(position, f"not valid YAML: {problem}")
 
 

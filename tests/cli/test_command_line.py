@@ -143,6 +143,10 @@ def test_help_imports_no_large_library() -> None:
         pytest.param(
             ["drift", "dev", "--model", "churn"], "does not accept MODEL", id="drift MODEL"
         ),
+        pytest.param(["up", "dev", "--model", ""], "MODEL is empty; expected", id="empty MODEL"),
+        pytest.param(
+            ["render", "dev", "--model", "a,b"], 'MODEL is "a,b", a list; expected', id="list"
+        ),
         pytest.param([], "name a verb; `", id="no verb"),
         pytest.param(["up"], "ENV", id="no environment"),
         pytest.param(["explain", "churn"], "--model churn`, or", id="model for ENV"),
@@ -205,7 +209,7 @@ def test_wrong_usage_is_exit_2(
         pytest.param("MODLE=x", "takes no MODLE=; did you mean MODEL=?", id="misspelt"),
         pytest.param("MODLE=", "takes no MODLE=; did you mean MODEL=?", id="misspelt and empty"),
         pytest.param("env=dev", "takes no env=; did you mean ENV=?", id="environment"),
-        pytest.param("MODEL=", 'no model is called ""', id="empty"),
+        pytest.param("MODEL=", "MODEL is empty; expected one name", id="empty"),
         pytest.param("JSON=yes", "expected 1 or 0", id="switch"),
     ],
 )

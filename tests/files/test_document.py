@@ -12,6 +12,8 @@ MALFORMED = [
     ("nested duplicate", "a:\n  b: 1\n  b: 2\n", 3, 3, '"b" is given twice'),
     ("tab", "a:\n\tb: 1\n", 2, 1, "a tab is used for indentation"),
     ("colon", "a: b: c\n", 1, 5, 'no "key: value" may begin here'),
+    ("key between", "a:\n    b: 1\n  c: 2\n", 3, 3, "expected a key; align it"),
+    ("key after item", "a:\n  - 1\n  b: 2\n", 3, 3, 'expected the next "- "'),
     ("unclosed list", "a: [1, 2\nb: 3\n", 1, 4, "is not closed"),
     ("unclosed quote", 'a: "x\n', 1, 4, "is not closed"),
     ("undefined alias", "a: *b\n", 1, 4, "undefined alias"),

@@ -14,6 +14,7 @@ from framework.catalog import CatalogLoader
 from framework.core.errors import UnknownNameError, UsageError
 from framework.core.field_paths import without_nulls
 from framework.core.redaction import find_secret_texts, is_secret, redact_value
+from framework.core.suggestions import list_names
 from framework.edits.importing.comparison import remove_at
 from framework.edits.importing.containers import SECURITY, Settings, list_containers
 from framework.edits.importing.entry import add_missing, build_settings, diff_settings, render_entry
@@ -28,7 +29,7 @@ from framework.edits.importing.profiles import (
 from framework.edits.importing.proof import Proof, open_loader, prove
 from framework.edits.importing.reading import read_settings
 from framework.edits.importing.translation import Translation, translate
-from framework.edits.importing.workloads import Workload, group_manifests, pod_labels
+from framework.edits.importing.workloads import Grouping, Workload, group_manifests, pod_labels
 from framework.edits.new import check_syntax
 from framework.files import find_catalog, list_environments
 from framework.plan import ModelPlan
@@ -117,18 +118,22 @@ def import_manifests(
     that fit best. Errors: UsageError.
     """
     grouping = group_manifests(sources)
-    names = _name_models(grouping.workloads, model)
+    names = _name_models(grouping, model)
     imported = [
         _import_workload(root, workload, name, profiles, owner) for workload, name in names.items()
     ]
     return Import(tuple(imported), grouping.leftovers)
 
 
-def _name_models(workloads: Sequence[Workload], pattern: str | None) -> dict[Workload, str]:
+def _name_models(grouping: Grouping, pattern: str | None) -> dict[Workload, str]:
     """Returns the workloads to import, each with the name of its model."""
+    workloads = grouping.workloads
     if not workloads:
+        kinds = sorted({source.kind for source in grouping.leftovers})
+        found = f" (they have {list_names(kinds)})" if kinds else ""
         raise UsageError(
-            "these manifests have no Deployment; import makes a model from each Deployment"
+            f"these manifests have no Deployment{found}; import makes a model from each "
+            "Deployment, and a model can have objects of other kinds in `objects`"
         )
     chosen = list(workloads)
     if pattern is not None:
