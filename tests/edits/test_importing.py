@@ -317,7 +317,7 @@ def test_shared_profile_is_valid_without_the_models(write: Write) -> None:
         ("a: {{ .Values.x }}", ConfigError, "a Helm template; render it first"),
         ("a: 1", ConfigError, "is not a Kubernetes object"),
         ("{kind: Job, apiVersion: batch/v1, metadata: {name: a}}", UsageError,
-         r"no Deployment \(they have Job\)"),
+         "no Deployment (they have Job)"),
         (change(CHAT, "spec.template.spec.containers.0", {"name": "x"}), FrameworkError,
          "has no image; a Kustomize patch is only a part"),
     ],
