@@ -165,6 +165,41 @@ def test_object_that_the_program_read_before_is_created_as_its_own(stack: Stack)
     assert stack.cluster.ids() == []
 
 
+_ADD = """
+def add(kind, name, metadata, **options):
+    inputs = {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+    options = pulumi.ResourceOptions(provider=provider, **options)
+    pulumi.CustomResource(f"kubernetes:core/v1:{kind}", name, inputs, options)
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("next_name", "protect"),
+    [("", False), ("", True), ("new", False)],
+    ids=["removed", "protected and removed", "renamed"],
+)
+def test_namespace_that_stays_in_the_preview_stays_if_its_user_fails(
+    stack: Stack, next_name: str, protect: bool
+) -> None:
+    """Nobody has confirmed its deletion, and nothing has checked what would go with it."""
+    namespace = 'add("Namespace", "namespace", {{"name": "{}"}}, protect={})\n'
+    stack.program(_ADD + namespace.format("old", protect))
+    stack.up()
+    metadata = {"name": "precious", "namespace": "old"}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    stack.cluster.objects["PersistentVolumeClaim", "old/precious"] = claim
+    renamed = namespace.format(next_name, False) if next_name else ""
+    user = 'add("ConfigMap", "extra", {"name": "extra", "namespace": "old"})'
+    stack.program(_ADD + renamed + user)
+    stack.cluster.refused = {"old/extra"}
+    stack.cluster.log.clear()
+    result = stack.up()
+    assert [failure.change.name for failure in result.failures] == ["extra"]
+    assert "Namespace old" in stack.cluster.ids()
+    assert not any(verb == "delete" for verb, _ in stack.cluster.log)
+
+
 def record(stack: Stack, resource: dict[str, Any]) -> None:
     """Adds a resource of model `m` to the state, as the CLI records it."""
     document = json.loads(stack.state_file.read_text())

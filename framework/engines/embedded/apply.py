@@ -283,8 +283,11 @@ class ApplyRun:
             if components.find_nearest(resource.urn) in failed
         }
         to_delete = [resource for resource in leftovers if resource.key not in kept]
-        for key, user in find_needed(self._state.get_current().resources, to_delete).items():
-            kept[key] = f"kept: {user.kind} {user.name} still needs it"
+        needed = find_needed(self._state.get_current().resources, to_delete)
+        # What stays according to the preview does so even if the resource that needs it has failed:
+        # nobody has confirmed its deletion, and nothing has checked what would go with it.
+        for key, user in {**self._previewed.needed, **needed}.items():
+            kept.setdefault(key, f"kept: {user.kind} {user.name} still needs it")
         return kept
 
 
