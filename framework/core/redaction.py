@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from framework.core.diagnostics import KeyPath
-from framework.core.field_paths import FREE_KEYS, FieldPath, Step, name_items
+from framework.core.field_paths import FREE_KEYS, FieldPath, ItemKey, Step, name_items
 from framework.core.secret_arguments import SecretArgument, find_in_arguments
 from framework.core.secret_documents import SHORTEST, find_spans, merge_spans
 from framework.core.secret_names import is_secret_name
@@ -102,12 +102,13 @@ def is_secret(path: Iterable[str | int], value: Any) -> bool:
     return is_secret_key(path) or (isinstance(value, str) and bool(find_spans(value)))
 
 
-def redact(path: Iterable[Step], value: Any) -> Any:
+def redact(path: Iterable[Step], value: Any, *, of_manifest: bool = False) -> Any:
     """Returns the value of a setting, or of a field of a manifest, with every secret replaced.
 
     The value may be a mapping or a list. The key of a list item counts as well:
     `env[API_TOKEN].value` is a secret. Within a text such as a configuration file or a URL, only
-    the secrets are replaced.
+    the secrets are replaced. With `of_manifest`, a field `name` is no secret: it is the name of the
+    Secret that a field refers to, or the key of an item.
     """
     path = tuple(path)
     if isinstance(value, dict):
@@ -115,15 +116,21 @@ def redact(path: Iterable[Step], value: Any) -> Any:
         # occurs twice.
         name = find_name_of_value(value)
         return {
-            key: redact((*path, name, key) if name and key == "value" else (*path, key), child)
+            key: redact(
+                (*path, name, key) if name and key == "value" else (*path, key),
+                child,
+                of_manifest=of_manifest,
+            )
             for key, child in redact_arguments(value).items()
         }
     if isinstance(value, list):
         items = zip(name_items(FieldPath(path), value), redact_arguments(value), strict=True)
-        return [redact((*path, step), item) for step, item in items]
-    # A `name` is the key of an item, or the name of the Secret that a field refers to.
+        return [redact((*path, step), item, of_manifest=of_manifest) for step, item in items]
     is_name = path[-1:] == ("name",) and path[-2:-1] != ("stringData",)
-    is_secret_path = is_secret_key(map(str, path)) and not is_name
+    if is_name and len(path) > 1 and isinstance(path[-2], ItemKey):
+        # The key of this item is the value itself, and says nothing of it.
+        path = (*path[:-2], "name")
+    is_secret_path = is_secret_key(map(str, path)) and not (is_name and of_manifest)
     if isinstance(value, str) and not is_secret_path:
         return redact_within(value)
     return REDACTED if is_secret_path and can_be_secret(value) else value

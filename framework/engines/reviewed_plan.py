@@ -116,7 +116,7 @@ def _without_secrets(tree: Any) -> Any:
         if tree.get("kind") == "Secret":
             for part in SECRET_PARTS & kept.keys():
                 kept[part] = dict.fromkeys(tree[part] or {}, REDACTED)
-        return redact((), kept) if "kind" in tree else kept
+        return redact((), kept, of_manifest=True) if "kind" in tree else kept
     return [_without_secrets(item) for item in tree] if isinstance(tree, list) else tree
 
 

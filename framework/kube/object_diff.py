@@ -342,7 +342,7 @@ def redact_object(obj: Mapping[str, Any]) -> dict[str, Any]:
 
     Redact the whole object to show a part of it: beside an argument stands its command.
     """
-    redacted: dict[str, Any] = redact((), dict(obj))
+    redacted: dict[str, Any] = redact((), dict(obj), of_manifest=True)
     if obj.get("kind") == "Secret":
         redacted |= {part: _redact(obj[part]) for part in SECRET_PARTS & obj.keys()}
     return redacted
@@ -358,7 +358,7 @@ def _build_change(
     elif difference.secret:
         old, new = (REDACTED if can_be_secret(value) else value for value in (old, new))
     else:
-        old, new = (redact(path.steps, value) for value in (old, new))
+        old, new = (redact(path.steps, value, of_manifest=True) for value in (old, new))
     entry = owner_of(written, written_path) if written else None
     if entry is None or is_own(entry, manager):
         return FieldChange(str(path), old, new)

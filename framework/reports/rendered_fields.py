@@ -398,4 +398,4 @@ def _redact(field: _Field, secrets: set[str]) -> Any:
     """Redacts a value that comes from a secret setting, or that its own path marks as secret."""
     if secrets and can_be_secret(field.value):
         return REDACTED
-    return redact(field.path.steps, field.value)
+    return redact(field.path.steps, field.value, of_manifest=True)

@@ -188,6 +188,15 @@ def test_command_explains_its_arguments() -> None:
             id="header",
         ),
         pytest.param(
+            ("objects", "db", "spec"),
+            {"credentials": {"name": "x1"}, "passwords": [{"name": "x2"}]},
+            {"credentials": {"name": "[secret]"}, "passwords": [{"name": "[secret]"}]},
+            id="name",
+        ),
+        pytest.param(
+            ("imagePullSecrets",), [{"name": "hub-token"}], [{"name": "hub-token"}], id="item"
+        ),
+        pytest.param(
             ("args",),
             ["--api-key", "x", "--port", "80"],
             ["--api-key", "[secret]", "--port", "80"],
@@ -477,3 +486,8 @@ def test_long_line_is_scanned_in_linear_time(unit: str) -> None:
 )
 def test_lists_of_the_names_of_secrets_are_shown(text: str, shown: str) -> None:
     assert redact_within(text) == shown
+
+
+def test_name_in_a_manifest_is_no_secret() -> None:
+    named = {"env": [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}]}
+    assert redact(("spec",), named, of_manifest=True) == named

@@ -99,7 +99,12 @@ def find_differences(rendered: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
     kind = str(wanted["kind"])
     found = _compare(ROOT, rendered, wanted, FieldType(kind))
     return [
-        Difference(kind, path, redact(path.steps, new), redact(path.steps, old))
+        Difference(
+            kind,
+            path,
+            redact(path.steps, new, of_manifest=True),
+            redact(path.steps, old, of_manifest=True),
+        )
         for path, old, new in found
         if not (path.steps[:2] == ("metadata", "labels") and new is MISSING)
     ]
