@@ -424,9 +424,9 @@ def describe_pending_creates(operations: Iterable[Mapping[str, Any]]) -> str:
     return (
         f"an earlier command was interrupted while it created {names}, and it is unknown "
         "whether these exist; next: look for each one, and delete it if the files no longer have "
-        "it. `up` records all others, except for a Helm Release and what is not of Kubernetes: "
-        "delete these, or record them with `pulumi import`. Then drop the pending operations with "
-        "`pulumi stack export | pulumi stack import`"
+        "it; if they have it, `up` records it. Delete a Helm Release, and what is not of "
+        "Kubernetes, in any case, or record it with `pulumi import`. Then drop the pending "
+        "operations with `pulumi stack export | pulumi stack import`"
     )
 
 
@@ -434,11 +434,11 @@ def _describe_wrong_passphrase(project: Project, stack: str) -> str:
     problem = "the passphrase is wrong for this stack: the encryptionsalt"
     remedy = f"{SET_PASSPHRASE} to that one"
     if not read_salt(project, stack):
-        return f"stack {stack}: {problem} in its state is of another passphrase; {remedy}"
+        return f"stack {stack}: {problem} in its state belongs to another passphrase; {remedy}"
     return (
         f"{build_settings_path(project, stack)}: {problem} in this file, or the one in the state, "
-        f"is of another passphrase; {remedy}, or, if the stack has no secrets, remove this file "
-        "and run again"
+        f"belongs to another passphrase; {remedy}, or, if the stack has no secrets, remove this "
+        "file and run again"
     )
 
 

@@ -200,6 +200,17 @@ def test_namespace_that_stays_in_the_preview_stays_if_its_user_fails(
     assert not any(verb == "delete" for verb, _ in stack.cluster.log)
 
 
+def test_namespace_that_its_objects_keep_can_come_and_go(stack: Stack) -> None:
+    """Two records have its URN then: the new Namespace, and the old one that is still needed."""
+    namespace = 'add("Namespace", "namespace", {"name": "%s"})\n'
+    user = 'add("ConfigMap", "x", {"name": "x", "namespace": "old"})'
+    for name in ("old", "new", "", "new"):
+        stack.program(_ADD + (namespace % name if name else "") + user)
+        assert not stack.up().failures
+    assert not stack.destroy().failures
+    assert stack.cluster.ids() == []
+
+
 def record(stack: Stack, resource: dict[str, Any]) -> None:
     """Adds a resource of model `m` to the state, as the CLI records it."""
     document = json.loads(stack.state_file.read_text())

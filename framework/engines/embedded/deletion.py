@@ -138,7 +138,11 @@ def find_needed(
     deleted_keys = {resource.key for resource in to_delete}
     staying = [resource for resource in resources if resource.key not in deleted_keys]
     staying.sort(key=lambda resource: (resource.kind, resource.name))
-    live = {resource.object_key for resource in staying if resource.is_object}
+    live = {
+        resource.object_key
+        for resource in staying
+        if resource.is_object and not resource.pending_delete
+    }
     by_urn: defaultdict[str, list[Resource]] = defaultdict(list)
     namespaces: defaultdict[tuple[str, str], list[Resource]] = defaultdict(list)
     for resource in to_delete:

@@ -348,10 +348,6 @@ class _Identity(msgspec.Struct):
     context: str | None = None
 
 
-class _Clusters(msgspec.Struct):
-    clusters: dict[str, _Identity]
-
-
 class _KeptReplicas(msgspec.Struct):
     uid: str
     replicas: int
@@ -359,9 +355,12 @@ class _KeptReplicas(msgspec.Struct):
 
 def _parse_cluster(text: str) -> dict[str, Any]:
     record = parse_json(text)
+    check_shape(record, dict[str, Any], "the record")
     # An earlier version recorded one cluster, without its provider.
-    is_one = isinstance(record, dict) and "clusters" not in record
-    check_shape(record, _Identity if is_one else _Clusters, "the record")
+    clusters = record.get("clusters", {"the only cluster": record})
+    check_shape(clusters, dict[str, Any], "the record.clusters")
+    for urn, identity in clusters.items():
+        check_shape(identity, _Identity, f"the record of {urn}")
     return dict(record)
 
 

@@ -446,6 +446,8 @@ def stamp_manifest(checkpoint: Checkpoint) -> Checkpoint:
 def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
     """Returns the resources with each one after those it needs, otherwise in the given order.
 
+    Old records that a replacement has left behind come after the new one.
+
     The CLI refuses a checkpoint in any other order.
     """
     ordered = list(resources)
@@ -458,10 +460,12 @@ def order_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
         opened: set[str] = set()
         while stack:
             resource = stack[-1]
-            # `opened` keeps a circle of needs from going on for ever. The CLI writes no circles.
+            # An old record of a replacement comes after the new one. `opened` keeps a circle of
+            # needs from going on for ever. The CLI writes no circles.
+            successor = (resource.urn,) if resource.pending_delete else ()
             missing = [
                 live[urn]
-                for urn in resource.needs
+                for urn in (*resource.needs, *successor)
                 if urn in live and urn not in placed and urn not in opened
             ]
             opened.add(resource.key)

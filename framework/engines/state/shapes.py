@@ -120,7 +120,7 @@ def _build_error(exc: msgspec.ValidationError, path: str) -> ShapeError:
     if missing := _MISSING.fullmatch(message):
         return ShapeError(f"{place}.{missing[1]} is missing".lstrip("."))
     if types := _WRONG_TYPE.fullmatch(message):
-        if types[2] == "null" and found[2]:
+        if types[2] == "null" and found[2] and not place.endswith("]"):
             return ShapeError(f"{place} is missing")
         expected, got = _TYPE_NAMES[types[1]], _TYPE_NAMES[types[2]]
         return ShapeError(f"{place} is {got}; expected {expected}")
