@@ -79,7 +79,9 @@ def find_not_one(
     given = [to_camel(name) for name in names if getattr(settings, name) is not None]
     if len(given) != 1:
         *first, last = map(to_camel, names)
-        count = len(given) or "none"
-        remedy = "; null removes an inherited one" if given else ""
-        message = f"has {count} of {', '.join(first)} and {last}; expected exactly one{remedy}"
+        message = f"has none of {', '.join(first)} and {last}; expected exactly one"
+        if given:
+            message = (
+                f"has {' and '.join(given)}; expected exactly one; null removes an inherited one"
+            )
         yield SettingDiagnostic(path, message, others=tuple((*path, name) for name in given))
