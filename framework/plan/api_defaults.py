@@ -128,6 +128,11 @@ def _normalize(value: Any, type_: FieldType) -> Any:
     return normal
 
 
+_SINGLE_VALUES = frozenset(
+    {"string", "boolean", "int32", "int64", "Quantity", "IntOrString", "Time"}
+)
+
+
 def find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
     """Yields an error for each field of an object that does not have the type of the API.
 
@@ -154,7 +159,7 @@ def _find_misshapen(
         for key, child in value.items():
             if child_type := type_.child(key):
                 yield from _find_misshapen(child, child_type, path.child(key))
-    elif isinstance(value, Mapping | list) and type_.name in ("string", "boolean", "int32"):
+    elif isinstance(value, Mapping | list) and type_.name in _SINGLE_VALUES:
         yield path, "a single value"
 
 

@@ -148,8 +148,8 @@ def test_kustomize_file_is_read_only_if_it_changes_nothing(
 
 def test_items_of_a_list_have_their_own_positions() -> None:
     text = (
-        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n"
-        "  metadata: {name: a}\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n"
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n"
+        "  metadata: {name: a}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"
     )
     found = [(s.name, str(s.position)) for s in read_manifests(["-"], text)]
     assert found == [("a", "-:4:3"), ("b", "-:7:3")]
@@ -313,15 +313,22 @@ def test_shared_profile_is_valid_without_the_models(write: Write) -> None:
     [
         (change(CHAT, "spec.template.spec.containers.0.ports", 8000), FrameworkError,
          "spec.template.spec.containers[0].ports has the wrong type; expected a list"),
+        ("{kind: Service, apiVersion: v1, metadata: {annotations: []}}", ConfigError,
+         "metadata.name is missing"),
+        ("{kind: Service, apiVersion: v1, metadata: {name: a}}", ConfigError,
+         "Service: spec is missing; expected a mapping"),
+        (change(CHAT, "spec.template.spec.initContainers", [{"image": "x"}]), FrameworkError,
+         "a container of the Deployment chat has no name"),
         ("a: [", ConfigError, "not valid YAML"),
         ("a: {{ .Values.x }}", ConfigError, "a Helm template; render it first"),
         ("a: 1", ConfigError, "is not a Kubernetes object"),
-        ("{kind: Job, apiVersion: batch/v1, metadata: {name: a}}", UsageError,
+        ("{kind: Job, apiVersion: batch/v1, metadata: {name: a}, spec: {}}", UsageError,
          "no Deployment (they have Job)"),
         (change(CHAT, "spec.template.spec.containers.0", {"name": "x"}), FrameworkError,
          "has no image; a Kustomize patch is only a part"),
     ],
-    ids=["shape", "syntax", "template", "other YAML", "no Deployment", "no image"],
+    ids=["shape", "no name", "no spec", "unnamed container", "syntax", "template", "other YAML",
+         "no Deployment", "no image"],
 )  # fmt: skip
 def test_manifests_that_cannot_be_imported_are_explained(
     write: Write, snapshot: Snapshot, text: str, error: type[Exception], message: str

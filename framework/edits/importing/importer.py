@@ -33,7 +33,6 @@ from framework.edits.importing.workloads import Grouping, Workload, group_manife
 from framework.edits.new import check_syntax
 from framework.files import find_catalog, list_environments
 from framework.plan import ModelPlan
-from framework.plan.api_defaults import find_shape_errors
 from framework.settings.model import Model
 
 _OWNER_LABELS = ("owner", "team", "app.kubernetes.io/owner")
@@ -193,18 +192,17 @@ def _import_workload(
 
 def _find_faults(workload: Workload) -> Iterator[str]:
     """Yields what makes it impossible to read settings from a workload."""
-    where, containers = workload.deployment.position, workload.pod.get("containers")
-    sources = (workload.deployment, *workload.companions)
-    shapes = [f"{s.position}: {s}: {e}" for s in sources for e in find_shape_errors(s.object)]
-    if shapes:
-        # The other checks need the right shapes.
-        yield from shapes
-    elif not containers:
+    where = workload.deployment.position
+    if not workload.pod.get("containers"):
         yield f"{where}: the Deployment {workload.name} has no container"
-    elif nameless := [c for c in containers if not c.get("image")]:
+        return
+    containers = list_containers(workload.pod)
+    if not all(container.get("name") for container in containers):
+        yield f"{where}: a container of the Deployment {workload.name} has no name; give it one"
+    elif without := [c["name"] for c in containers if not c.get("image")]:
         yield (
-            f"{where}: the container {nameless[0].get('name')} of {workload.name} has no image; a "
-            "Kustomize patch is only a part: render it first, with kustomize build"
+            f"{where}: the container {without[0]} of {workload.name} has no image; a Kustomize "
+            "patch is only a part: render it first, with kustomize build"
         )
 
 

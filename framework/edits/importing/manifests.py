@@ -13,8 +13,17 @@ import yaml
 from framework.core.diagnostics import Code, Diagnostic, Position
 from framework.core.errors import ConfigError
 from framework.kube.objects import MADE_BY_KUBERNETES
+from framework.plan.api_defaults import find_shape_errors
 
 _ENDINGS = (".yaml", ".yml", ".json")
+# Objects that become settings of a model. Those of other kinds are kept as they are.
+_WITH_SPEC = frozenset(
+    {
+        "Deployment", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy",
+        "PersistentVolumeClaim", "PodDisruptionBudget", "ScaledObject", "Service",
+    }
+)  # fmt: skip
+_READ = _WITH_SPEC | {"ConfigMap", "ServiceAccount"}
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 # Written by the server, by kubectl or by Helm; no manifest needs them.
 _SERVER_METADATA = frozenset(
@@ -167,15 +176,31 @@ def _unpack(
                 # The items of a typed list, such as DeploymentList, may leave out their own kind.
                 item = {"apiVersion": value.get("apiVersion"), "kind": value["kind"][:-4], **item}
             yield from _unpack(path, child, item, diagnostics)
-    elif not isinstance(value.get("metadata", {}), Mapping):
-        diagnostics.append(position.diagnostic(Code.SYNTAX, "has metadata that is not a mapping"))
+    elif errors := [*_find_shape_errors(_without_nulls(value))]:
+        name = f"{value['kind']}: "
+        diagnostics += [position.diagnostic(Code.SYNTAX, name + error) for error in errors]
     else:
-        metadata = value.get("metadata") or {}
+        metadata = value["metadata"]
         is_live = "uid" in metadata or "resourceVersion" in metadata
         if is_live and (value["kind"], metadata.get("name")) in MADE_BY_KUBERNETES:
             return
         cleaned, removed = clean_object(value, is_live=is_live)
         yield Source(cleaned, position, is_live, removed)
+
+
+def _find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what is missing or of a wrong type; the import expects correct mappings and lists."""
+    if not isinstance(obj.get("apiVersion"), str):
+        yield "apiVersion is missing; expected text such as apps/v1"
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, Mapping) or not metadata.get("name"):
+        yield "metadata.name is missing; expected the name of the object"
+    elif not isinstance(metadata.get("annotations", {}), Mapping):
+        yield "metadata.annotations has the wrong type; expected a mapping"
+    elif obj["kind"] in _READ:
+        if "spec" not in obj and obj["kind"] in _WITH_SPEC:
+            yield "spec is missing; expected a mapping"
+        yield from find_shape_errors(obj)
 
 
 def _is_kustomization(path: str, value: Mapping[str, Any]) -> bool:
