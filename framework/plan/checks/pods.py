@@ -32,7 +32,7 @@ from framework.settings.model import Model
 from framework.settings.reserved import MODEL_CONTAINER
 
 Source = Literal["stable", "canary", "objects"]
-"""What makes Pods: the Deployment of a track, or an object of `objects`."""
+"""An object that makes Pods: the Deployment of a track, or one of `objects`."""
 
 _POD: tuple[Step, ...] = ("spec", "template", "spec")
 
