@@ -16,14 +16,17 @@ from framework.kube.objects import MADE_BY_KUBERNETES
 from framework.plan.api_defaults import find_shape_errors
 
 _ENDINGS = (".yaml", ".yml", ".json")
-# Objects that become settings of a model. Those of other kinds are kept as they are.
-_WITH_SPEC = frozenset(
+# KEDA makes a HorizontalPodAutoscaler from each.
+SCALED_OBJECT = "ScaledObject"
+# The kinds whose objects belong to a Deployment by their fields. Objects of other kinds are kept as
+# they are.
+COMPANION_KINDS = frozenset(
     {
-        "Deployment", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy",
-        "PersistentVolumeClaim", "PodDisruptionBudget", "ScaledObject", "Service",
+        "ConfigMap", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy",
+        "PersistentVolumeClaim", "PodDisruptionBudget", SCALED_OBJECT, "Service", "ServiceAccount",
     }
 )  # fmt: skip
-_READ = _WITH_SPEC | {"ConfigMap", "ServiceAccount"}
+_WITHOUT_SPEC = ("ConfigMap", "ServiceAccount")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 # Written by the server, by kubectl or by Helm; no manifest needs them.
 _SERVER_METADATA = frozenset(
@@ -197,8 +200,8 @@ def _find_shape_errors(obj: Mapping[str, Any]) -> Iterator[str]:
         yield "metadata.name is missing; expected the name of the object"
     elif not isinstance(metadata.get("annotations", {}), Mapping):
         yield "metadata.annotations has the wrong type; expected a mapping"
-    elif obj["kind"] in _READ:
-        if "spec" not in obj and obj["kind"] in _WITH_SPEC:
+    elif obj["kind"] == "Deployment" or obj["kind"] in COMPANION_KINDS:
+        if "spec" not in obj and obj["kind"] not in _WITHOUT_SPEC:
             yield "spec is missing; expected a mapping"
         yield from find_shape_errors(obj)
 

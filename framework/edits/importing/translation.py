@@ -16,10 +16,9 @@ from typing import Any
 from framework.core.diagnostics import KeyPath
 from framework.edits.importing.config_files import take_configs, translate_volume_names
 from framework.edits.importing.containers import list_containers, unused_name
-from framework.edits.importing.manifests import Source
+from framework.edits.importing.manifests import SCALED_OBJECT, Source
 from framework.edits.importing.workloads import (
     NO_SETTING,
-    SCALED_OBJECT,
     Workload,
     get_mapping,
     list_backends,

@@ -6,18 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from framework.edits.importing.manifests import Source
+from framework.edits.importing.manifests import COMPANION_KINDS, SCALED_OBJECT, Source
 
 NO_SETTING = "a model has no setting for this kind"
-# KEDA makes a HorizontalPodAutoscaler from each.
-SCALED_OBJECT = "ScaledObject"
-# The kinds whose objects belong to a Deployment by their fields.
-_KINDS = frozenset(
-    {
-        "ConfigMap", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy",
-        "PersistentVolumeClaim", "PodDisruptionBudget", SCALED_OBJECT, "Service", "ServiceAccount",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +96,7 @@ def _leftover_reason(
 ) -> str:
     if source.kind == "Secret":
         return "secrets stay outside the catalog; the model refers to it by name"
-    if source.kind not in _KINDS:
+    if source.kind not in COMPANION_KINDS:
         return NO_SETTING
     if not owners:
         return "no Deployment of these files refers to it, or is selected by it"
@@ -130,7 +121,7 @@ def _is_beside(
     A ServiceMonitor in the file of one Deployment belongs to it, although nothing refers to it. A
     file without a Deployment counts as one with all Deployments.
     """
-    if source.kind in _KINDS or source.kind in ("Secret", "Namespace"):
+    if source.kind in COMPANION_KINDS or source.kind in ("Secret", "Namespace"):
         return False
     file = source.position.path
     here = [d for d in deployments if d.position.path == file] or list(deployments)
