@@ -115,8 +115,8 @@ def _find_in_value(index: int, option: str, word: str, start: int = 0) -> Iterat
 
 def find_in_script(text: str) -> Iterator[tuple[int, int]]:
     """Yields the start and the end of each password in the commands of a script."""
-    position = 0
-    while match := re.compile(_START_OF_COMMAND).search(text, position):
+    start_of_command, position = re.compile(_START_OF_COMMAND), 0
+    while match := start_of_command.search(text, position):
         words: list[re.Match[str]] = []
         position = match.end() + 1
         for token in _TOKEN.finditer(text, match.start(), match.start() + _LONGEST_COMMAND):

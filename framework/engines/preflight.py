@@ -207,8 +207,10 @@ class _Preflight:
                 and self._reader.find_listed(item.manifest.object)
             )
         }
+        if not fields:
+            return
         try:
-            classes = self._list_after("StorageClass", "", "storage.k8s.io/v1") if fields else []
+            classes = self._list_after("StorageClass", "", "storage.k8s.io/v1")
         except ApiError as exc:
             if exc.status != 403:
                 raise
