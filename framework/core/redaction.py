@@ -128,7 +128,7 @@ def redact(path: Iterable[Step], value: Any, *, of_manifest: bool = False) -> An
         return [redact((*path, step), item, of_manifest=of_manifest) for step, item in items]
     is_name = path[-1:] == ("name",) and path[-2:-1] != ("stringData",)
     if is_name and len(path) > 1 and isinstance(path[-2], ItemKey):
-        # The key of this item is the value itself, and says nothing of it.
+        # The key of this item is the value itself, so it does not show whether that is a secret.
         path = (*path[:-2], "name")
     is_secret_path = is_secret_key(map(str, path)) and not (is_name and of_manifest)
     if isinstance(value, str) and not is_secret_path:

@@ -124,7 +124,7 @@ class _OwnObjects:
             if "apiVersion" in obj.inputs
         }
         self.models = {key: obj.component for key, obj in known.items() if not obj.external}
-        # The program knows what it reads, so that is not reported as foreign.
+        # Also objects that the program only reads: these are not reported as foreign.
         self._known = known.keys()
         # The objects of a Helm Release are not recorded themselves.
         self._releases = {obj.id for obj in recorded.objects if obj.type == RELEASE}

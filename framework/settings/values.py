@@ -144,7 +144,7 @@ def _check_variable(value: Any) -> Any:
 
 
 def _parse_address(value: str) -> None:
-    """Refuses what is no address, and two forms that Kubernetes does not accept.
+    """Refuses text that is not a valid address, and two forms that Kubernetes does not accept.
 
     These are addresses with a zone (`fe80::1%eth0`) and IPv4 in IPv6 (`::ffff:10.0.0.7`).
     """

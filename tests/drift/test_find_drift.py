@@ -329,8 +329,8 @@ def test_accept_says_that_up_still_removes_the_difference(root: Path) -> None:
         build("Service", "x"),
     )
     report = compare(root, [record(namespace), record(own, "a")], [namespace, foreign])
-    said = {finding.kind: _describe_next_up(finding) for finding in report.findings}
-    assert said == {"missing": "The next `up` still removes the difference.", "foreign": ""}
+    described = {finding.kind: _describe_next_up(finding) for finding in report.findings}
+    assert described == {"missing": "The next `up` still removes the difference.", "foreign": ""}
     scaled = compare(
         root, [record(build_scaled(2, "ours"))], [build_scaled(9, "kubectl-scale", **REPLICAS)]
     )

@@ -75,7 +75,7 @@ class Resource:
         `inputs` and `outputs` stay texts until somebody needs them: of the 17 MB that 1,000 models
         have recorded they are 15, and `up MODEL=` needs those of one model.
         """
-        # One that is no mapping is decoded, so that the check of the shape sees it.
+        # A value of another type is decoded, so that the check of the shape reports it.
         texts = {key for key in _BULKY & parts.keys() if bytes(memoryview(parts[key])[:1]) == b"{"}
         resource = cls({key: _decode(part) for key, part in parts.items() if key not in texts})
         resource._raw, resource._parts = None, parts
