@@ -134,9 +134,7 @@ def _add_forecasts(plan: ModelPlan, model: CatalogModel) -> ModelPlan:
     tracks = []
     manifests = list(plan.manifests)
     for track in plan.tracks:
-        settings = model.settings
-        if track.track == "canary" and model.candidate:
-            settings = model.candidate
+        settings, _ = model.tracks[track.track]
         for index, manifest in enumerate(manifests):
             if (manifest.kind, manifest.name) == ("Deployment", track.deployment):
                 pod = manifest.object["spec"]["template"]["spec"]
